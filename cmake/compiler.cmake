@@ -1,0 +1,30 @@
+# Flags that every target of this project is compiled with.
+include(CheckCXXCompilerFlag)
+include(CheckPIESupported)
+check_pie_supported()
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+find_program(VCSM_CCACHE ccache)
+if(VCSM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_C_COMPILER_LAUNCHER ${VCSM_CCACHE})
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${VCSM_CCACHE})
+endif()
+
+add_library(vcsm_flags INTERFACE)
+target_compile_options(vcsm_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                                            $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
+if(VCSM_WERROR)
+    target_compile_options(vcsm_flags INTERFACE -Werror)
+endif()
+
+# Large files and 64-bit time also on 32-bit Arm, where both are choices.
+target_compile_definitions(vcsm_flags INTERFACE _FILE_OFFSET_BITS=64)
+
+# Hardening: cheap on this kind of code, and the tool runs as root on some boards.
+target_compile_options(vcsm_flags INTERFACE -fstack-protector-strong)
+target_compile_options(vcsm_flags INTERFACE
+    $<$<AND:$<CONFIG:Release,RelWithDebInfo>,$<NOT:$<BOOL:${VCSM_SANITIZED}>>>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>)
+target_link_options(vcsm_flags INTERFACE LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
+
+find_package(Threads REQUIRED)
+target_link_libraries(vcsm_flags INTERFACE Threads::Threads)
