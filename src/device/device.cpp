@@ -1,0 +1,40 @@
+#include "device/device.hpp"
+
+namespace vcsm::device {
+
+void memory::throw_not_supported(const char* operation, const char* remedy) const {
+    failure what;
+    what.operation = operation;
+    what.remedy = remedy;
+    throw not_supported{std::move(what)};
+}
+
+std::uint32_t memory::videocore_handle() const {
+    throw_not_supported("give a VideoCore handle", "VideoCore does not know this device's memory: use dmabuf(), or the "
+                                                   "device vcsm-cma where the board has it");
+}
+
+std::uint64_t memory::bus_address() const {
+    throw_not_supported("give a bus address",
+                        "VideoCore does not know this device's memory: use dmabuf(), or the device vcsm-cma where the "
+                        "board has it");
+}
+
+int memory::dmabuf() {
+    throw_not_supported("give a dma-buf",
+                        "this device has none: use videocore_handle() or bus_address(), or the device "
+                        "vcsm-cma or dma-heap where the board has it");
+}
+
+std::unique_ptr<memory> device::import_dmabuf(int, const std::string& name) {
+    failure what;
+    what.operation = "import a dma-buf";
+    what.device = this->name();
+    what.block = name;
+    what.remedy = "use the device vcsm-cma, dma-heap or udmabuf";
+    throw not_supported{std::move(what)};
+}
+
+void device::before_resize(memory&, std::size_t) {}
+
+} // namespace vcsm::device

@@ -1,0 +1,115 @@
+// What every device is to the core: something that gives memory, and memory that can be locked.
+//
+// One implementation a kernel interface, plus the simulated one. The core (`src/block.cpp`) sees to handles, counting
+// of locks, threads, fork and exit; a device only speaks to its interface.
+#pragma once
+
+#include "kernel/syscalls.hpp"
+
+#include <vcsm/error.hpp>
+#include <vcsm/types.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+
+namespace vcsm::device {
+
+/// What a device can give.
+struct capabilities {
+    bool videocore_handle = false;
+    bool bus_address = false;
+    bool dmabuf = false;     ///< import and export
+    bool host_cache = false; ///< can give blocks that the CPU caches
+};
+
+/// Which way data is about to go, or went, between the CPU and the memory. The bits are DMA_BUF_SYNC_READ and _WRITE.
+enum class direction : unsigned { read = 1, write = 2, read_write = 3 };
+
+/// A block as it was asked for. The core has checked it: bytes are above 0 and within max_bytes().
+struct request {
+    std::size_t bytes = 0;
+    std::string name; ///< whole; a device cuts it to what its interface holds
+    cache_mode cache = cache_mode::none;
+    std::size_t alignment = 1; ///< of the bus address where there is one, else of the CPU's: a power of two
+};
+
+/// One allocation. Calls are made one at a time (the core holds the allocation's mutex), except data(), capacity() and
+/// granted_cache(), which never change.
+///
+/// Life: allocated → any number of begin/end → release() or abandon() at most once → destroyed. The destructor releases
+/// what is not released yet, and unmaps. Nothing but begin_access, end_access and the getters throws.
+class memory {
+  public:
+    memory(std::byte* data, std::size_t capacity, cache_mode granted) noexcept
+        : data_{data}, capacity_{capacity}, granted_{granted} {}
+    memory(const memory&) = delete;
+    memory& operator=(const memory&) = delete;
+    virtual ~memory() = default;
+
+    /// The CPU's mapping, there for the whole life of the object.
+    [[nodiscard]] std::byte* data() const noexcept { return data_; }
+    /// Bytes mapped: what the kernel gave, whole pages.
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] cache_mode granted_cache() const noexcept { return granted_; }
+
+    /// Invalidates the CPU's cache as far as `way` needs it. Throws vcsm::error; then nothing has begun.
+    virtual void begin_access(direction way) = 0;
+    /// Cleans the CPU's cache where `way` includes write. May be called more often than begin_access: once for each
+    /// lock that may have written. Throws vcsm::error when VideoCore may not see what was written.
+    virtual void end_access(direction way) = 0;
+
+    /// Throw vcsm::not_supported, naming a device that has it, unless overridden.
+    [[nodiscard]] virtual std::uint32_t videocore_handle() const;
+    [[nodiscard]] virtual std::uint64_t bus_address() const;
+    /// The dma-buf descriptor that this object itself holds; it stays this object's.
+    [[nodiscard]] virtual int dmabuf();
+
+    /// VideoCore's handle and all descriptors go at once; the mapping stays, for those who still look at it.
+    virtual void release() noexcept = 0;
+    /// For the child of a fork: closes inherited descriptors and forgets the rest without telling VideoCore, whose
+    /// handles are the parent's. The mapping was not inherited.
+    virtual void abandon() noexcept = 0;
+
+  protected:
+    [[noreturn]] void throw_not_supported(const char* operation, const char* remedy) const;
+
+  private:
+    std::byte* data_;
+    std::size_t capacity_;
+    cache_mode granted_;
+};
+
+/// One kernel interface, open. Safe to call from several threads at once.
+class device {
+  public:
+    device() = default;
+    device(const device&) = delete;
+    device& operator=(const device&) = delete;
+    virtual ~device() = default;
+
+    /// "vcsm-cma", "dma-heap:linux,cma", …: what `use()` and VCSM_DEVICE take.
+    [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+    [[nodiscard]] virtual capabilities gives() const noexcept = 0;
+    /// The largest block that the interface can express, in bytes; there may be less room.
+    [[nodiscard]] virtual std::size_t max_bytes() const noexcept = 0;
+
+    /// Memory that is zero. Throws vcsm::error (out_of_memory says what is free); then nothing is left behind.
+    [[nodiscard]] virtual std::unique_ptr<memory> allocate(const request& wanted) = 0;
+    /// Memory that a dma-buf descriptor stands for; the descriptor stays the caller's (the device duplicates it).
+    /// The core has made sure that it is none of this process's own blocks. Throws vcsm::error; not_supported unless
+    /// overridden.
+    [[nodiscard]] virtual std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& name);
+
+    /// The answer to a fault-injecting or real "resize" of `held`, made before the core moves the content to a new
+    /// allocation: throws to refuse. Does nothing unless overridden.
+    virtual void before_resize(memory& held, std::size_t bytes);
+
+    /// For the child of a fork: closes the inherited descriptor.
+    virtual void abandon() noexcept = 0;
+};
+
+} // namespace vcsm::device
