@@ -1,0 +1,55 @@
+#include "videocore/model.hpp"
+
+#include <cerrno>
+#include <system_error>
+
+namespace vcsm::videocore {
+
+block::block(std::shared_ptr<model> home, description what, std::size_t offset, std::uint64_t bus_address,
+             std::unique_ptr<storage> bytes)
+    : home_{std::move(home)}, about_{std::move(what)}, offset_{offset}, bus_address_{bus_address}, storage_{std::move(
+                                                                                                       bytes)} {}
+
+block::~block() {
+    const std::size_t taken = capacity();
+    storage_.reset(); // before anybody else can have the range
+    home_->give_back(offset_, taken);
+}
+
+void block::begin_access(bool reads) {
+    if (!storage_->cached()) {
+        return;
+    }
+    const std::lock_guard guard{mutex_};
+    if (reads) {
+        invalidate(storage_->all());
+    } else {
+        refetch_clean_lines(storage_->all());
+    }
+}
+
+std::size_t block::end_access(bool wrote) {
+    if (!storage_->cached() || !wrote) {
+        return 0;
+    }
+    const std::lock_guard guard{mutex_};
+    return clean(storage_->all());
+}
+
+std::size_t block::unsynced_lines() const {
+    if (!storage_->cached()) {
+        return 0;
+    }
+    const std::lock_guard guard{mutex_};
+    return dirty_lines(storage_->all());
+}
+
+int block::videocore_memfd() {
+    const std::lock_guard guard{mutex_};
+    if (!storage_->cached() && storage_->cpu_memfd() < 0 && locks_.load() > 0) {
+        throw std::system_error{EBUSY, std::generic_category(), "export a locked block"};
+    }
+    return storage_->videocore_memfd();
+}
+
+} // namespace vcsm::videocore

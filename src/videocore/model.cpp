@@ -1,0 +1,243 @@
+#include "videocore/model.hpp"
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <system_error>
+
+namespace vcsm::videocore {
+
+namespace {
+
+[[noreturn]] void fail(int errno_value, const std::string& what) {
+    throw std::system_error{errno_value, std::generic_category(), what};
+}
+
+model_options checked(model_options options) {
+    options.memory = kernel::round_up_to_pages(options.memory);
+    // Three regions of this size lie in one file, see storage.hpp.
+    constexpr std::size_t most = static_cast<std::size_t>(PTRDIFF_MAX) / 4;
+    if (options.memory == 0 || options.memory > most) {
+        throw std::invalid_argument{"a simulated VideoCore needs between 1 and " + std::to_string(most) +
+                                    " bytes of memory"};
+    }
+    return options;
+}
+
+} // namespace
+
+std::size_t parse_bytes(std::string_view text, std::string_view what) {
+    std::size_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [after, problem] = std::from_chars(text.data(), end, number);
+    unsigned shift = 0;
+    if (problem == std::errc{} && end - after == 1) {
+        const std::string_view units = "KMG";
+        const std::size_t unit = units.find(*after);
+        shift = unit == std::string_view::npos ? 0 : 10 * (static_cast<unsigned>(unit) + 1);
+    }
+    const bool whole = problem == std::errc{} && (after == end || shift != 0);
+    if (!whole || number == 0 || number > (SIZE_MAX >> shift)) {
+        throw std::invalid_argument{std::string{what} + " is \"" + std::string{text} +
+                                    "\", which is no size: write bytes such as 134217728, or 64K, 128M, 2G"};
+    }
+    return number << shift;
+}
+
+std::shared_ptr<model> model::make(const model_options& options) {
+    return std::make_shared<model>(options);
+}
+
+model_options model::options_from_environment() {
+    model_options options;
+    if (const char* const memory = ::secure_getenv("VCSM_SIM_MEMORY"); memory != nullptr && *memory != '\0') {
+        options.memory = parse_bytes(memory, "VCSM_SIM_MEMORY");
+    }
+    if (const char* const list = ::secure_getenv("VCSM_SIM_FAULTS"); list != nullptr) {
+        options.faults = list;
+    }
+    return options;
+}
+
+model::model(const model_options& options)
+    : options_{checked(options)}, faults_{options_.faults},
+      arena_{options_.one_arena ? std::make_shared<arena>(options_.memory) : nullptr}, heap_{options_.memory,
+                                                                                             kernel::page_size()} {}
+
+std::size_t model::take(std::size_t bytes, std::size_t alignment) {
+    const std::lock_guard guard{mutex_};
+    const auto offset = heap_.take(bytes, alignment, static_cast<std::size_t>(options_.bus_base));
+    if (!offset) {
+        fail(ENOMEM, "allocate");
+    }
+    return *offset;
+}
+
+void model::give_back(std::size_t offset, std::size_t bytes) noexcept {
+    const std::lock_guard guard{mutex_};
+    heap_.give_back(offset, bytes);
+}
+
+std::shared_ptr<block> model::enter(std::shared_ptr<block> made) {
+    const std::lock_guard guard{mutex_};
+    do { // not 0, and none that is in use; after 2^32 allocations they come again
+        ++last_handle_;
+    } while (last_handle_ == 0 || blocks_.count(last_handle_) != 0);
+    made->handle_ = last_handle_;
+    blocks_.emplace(last_handle_, made);
+    return made;
+}
+
+std::shared_ptr<block> model::allocate(const block::description& wanted) {
+    if (wanted.bytes == 0) {
+        fail(EINVAL, "allocate");
+    }
+    const std::size_t bytes = kernel::round_up_to_pages(wanted.bytes);
+    if (bytes == 0) {
+        fail(ENOMEM, "allocate");
+    }
+    const std::size_t offset = take(bytes, wanted.alignment);
+    std::shared_ptr<block> made;
+    try {
+        const bool cached = is_host_cached(wanted.cache);
+        made = std::make_shared<block>(shared_from_this(), wanted, offset, options_.bus_base + offset,
+                                       arena_ ? arena_->at(offset, bytes, cached)
+                                              : separate_storage(wanted.name, bytes, cached));
+    } catch (...) {
+        give_back(offset, bytes);
+        throw;
+    }
+    return enter(std::move(made));
+}
+
+std::shared_ptr<block> model::import(int memfd, const std::string& name, cache_mode cache) {
+    const std::size_t bytes = bytes_of_memfd(memfd);
+    if (bytes == 0 || !arena_) {
+        fail(EINVAL, "import");
+    }
+    const std::size_t offset = take(bytes, 1);
+    std::shared_ptr<block> made;
+    try {
+        made = std::make_shared<block>(shared_from_this(), block::description{bytes, name, cache, 1}, offset,
+                                       options_.bus_base + offset,
+                                       arena_->show(kernel::duplicate(memfd), offset, bytes, is_host_cached(cache)));
+    } catch (...) {
+        give_back(offset, bytes);
+        throw;
+    }
+    if (is_host_cached(cache)) {
+        made->begin_access(true); // nothing of it is in the CPU's cache: no line is dirty
+    }
+    return enter(std::move(made));
+}
+
+std::shared_ptr<block> model::find(std::uint32_t handle) const {
+    const std::lock_guard guard{mutex_};
+    const auto found = blocks_.find(handle);
+    return found == blocks_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<block> model::find_or_throw(std::uint32_t handle, const char* what) const {
+    std::shared_ptr<block> found = find(handle);
+    if (!found) {
+        fail(ENOENT, std::string{what} + " VideoCore handle " + std::to_string(handle));
+    }
+    return found;
+}
+
+void model::drop_if_unused(std::uint32_t handle) noexcept {
+    std::shared_ptr<block> last; // destroyed after the mutex is free, for it takes it again
+    const std::lock_guard guard{mutex_};
+    const auto found = blocks_.find(handle);
+    if (found != blocks_.end() && found->second->freed_ && found->second->held_ == 0) {
+        last = std::move(found->second);
+        blocks_.erase(found);
+    }
+}
+
+void model::free(const std::shared_ptr<block>& which) noexcept {
+    {
+        const std::lock_guard guard{mutex_};
+        which->freed_ = true;
+    }
+    drop_if_unused(which->handle_);
+}
+
+void model::read(std::uint32_t handle, std::size_t offset, std::span<std::byte> into) {
+    const std::shared_ptr<block> from = find_or_throw(handle, "read");
+    if (offset > from->capacity() || into.size() > from->capacity() - offset) {
+        fail(EINVAL, "read");
+    }
+    const int fault = faults_.next(operation::read);
+    if (fault > 0) {
+        fail(fault, "read");
+    }
+    if (into.empty()) {
+        return;
+    }
+    {
+        const std::lock_guard guard{from->mutex_};
+        std::memcpy(into.data(), from->bytes().videocore().data() + offset, into.size());
+    }
+    if (fault == faults::flip) {
+        into[into.size() / 2] ^= std::byte{1};
+    }
+}
+
+void model::write(std::uint32_t handle, std::size_t offset, std::span<const std::byte> from) {
+    const std::shared_ptr<block> into = find_or_throw(handle, "write");
+    if (offset > into->capacity() || from.size() > into->capacity() - offset) {
+        fail(EINVAL, "write");
+    }
+    if (!from.empty()) {
+        const std::lock_guard guard{into->mutex_};
+        std::memcpy(into->bytes().videocore().data() + offset, from.data(), from.size());
+    }
+}
+
+void model::hold(std::uint32_t handle) {
+    const std::shared_ptr<block> which = find_or_throw(handle, "hold");
+    const std::lock_guard guard{mutex_};
+    if (which->freed_ && which->held_ == 0) {
+        fail(ENOENT, "hold VideoCore handle " + std::to_string(handle)); // freed since it was found
+    }
+    ++which->held_;
+}
+
+void model::release(std::uint32_t handle) {
+    const std::shared_ptr<block> which = find_or_throw(handle, "release");
+    {
+        const std::lock_guard guard{mutex_};
+        if (which->held_ == 0) {
+            fail(EINVAL, "release VideoCore handle " + std::to_string(handle));
+        }
+        --which->held_;
+    }
+    drop_if_unused(handle);
+}
+
+std::vector<block_state> model::list() const {
+    const std::lock_guard guard{mutex_};
+    std::vector<block_state> all;
+    all.reserve(blocks_.size());
+    for (const auto& [handle, which] : blocks_) {
+        all.push_back({handle, which->about_.name, which->about_.bytes, which->capacity(), which->bus_address_,
+                       which->about_.cache, which->locks_.load(), which->held_, !which->freed_});
+    }
+    return all;
+}
+
+room model::room() const {
+    const std::lock_guard guard{mutex_};
+    return {heap_.size(), heap_.free_bytes(), heap_.largest_free()};
+}
+
+void model::abandon() noexcept {
+    if (arena_) {
+        arena_->abandon();
+    }
+}
+
+} // namespace vcsm::videocore

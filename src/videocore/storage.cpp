@@ -1,0 +1,221 @@
+#include "videocore/storage.hpp"
+
+#include <array>
+#include <cstring>
+#include <string_view>
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/mman.h>
+
+namespace vcsm::videocore {
+
+namespace {
+
+constexpr std::string_view memfd_prefix = "vcsm:";
+constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+constexpr std::size_t longest_memfd_name = 249; // memfd_create(2)
+
+std::span<std::byte> span_of(const kernel::mapping& mapped, std::size_t offset, std::size_t bytes) {
+    return {mapped.data() + offset, bytes};
+}
+
+} // namespace
+
+kernel::unique_fd make_memfd(const std::string& name, std::size_t bytes) {
+    const std::string shown = (std::string{memfd_prefix} + name).substr(0, longest_memfd_name);
+    kernel::unique_fd memfd{kernel::system().memfd_create(shown.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+    if (!memfd) {
+        kernel::throw_errno("memfd_create");
+    }
+    if (kernel::retried([&] { return kernel::system().ftruncate(memfd.get(), static_cast<off_t>(bytes)); }) != 0) {
+        kernel::throw_errno("ftruncate");
+    }
+    if (kernel::system().fcntl(memfd.get(), F_ADD_SEALS, seals) != 0) {
+        kernel::throw_errno("fcntl(F_ADD_SEALS)");
+    }
+    return memfd;
+}
+
+std::size_t bytes_of_memfd(int descriptor) noexcept {
+    const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
+    std::array<char, 64> target{};
+    const ssize_t length = kernel::system().readlink(link.c_str(), target.data(), target.size());
+    const std::string_view wanted = "/memfd:vcsm:";
+    if (length < static_cast<ssize_t>(wanted.size()) || std::string_view{target.data(), wanted.size()} != wanted) {
+        return 0;
+    }
+    struct stat status {};
+    if (kernel::system().fcntl(descriptor, F_GET_SEALS, 0) != seals ||
+        kernel::system().fstat(descriptor, &status) != 0 || status.st_size <= 0) {
+        return 0;
+    }
+    return static_cast<std::size_t>(status.st_size);
+}
+
+arena::arena(std::size_t bytes) : bytes_{bytes} {
+    memfd_ = make_memfd("videocore", 3 * bytes);
+    videocore_ = kernel::map_shared(memfd_.get(), bytes);
+}
+
+void arena::map_cpu_regions() {
+    const std::lock_guard guard{mutex_};
+    if (!cpu_) {
+        kernel::mapping cpu = kernel::map_shared(memfd_.get(), bytes_, static_cast<off_t>(bytes_));
+        baseline_ = kernel::map_shared(memfd_.get(), bytes_, static_cast<off_t>(2 * bytes_));
+        cpu_ = std::move(cpu);
+    }
+}
+
+void arena::wipe(std::size_t offset, std::size_t bytes, bool cached) noexcept {
+    for (std::size_t region = 0; region < (cached ? 3U : 1U); ++region) {
+        const auto at = static_cast<off_t>(region * bytes_ + offset);
+        if (kernel::retried([&] {
+                return kernel::system().fallocate(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
+                                                  static_cast<off_t>(bytes));
+            }) != 0) {
+            // The next owner must find zeros whatever the kernel says; the pages are then merely not given back.
+            const kernel::mapping& mapped = region == 0 ? videocore_ : region == 1 ? cpu_ : baseline_;
+            std::memset(mapped.data() + offset, 0, bytes);
+        }
+    }
+}
+
+void arena::place(int memfd, std::size_t offset, std::size_t bytes) {
+    void* const address = videocore_.data() + offset;
+    if (kernel::system().mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) != address) {
+        kernel::throw_errno("mmap");
+    }
+    // The mapping stands; were it inherited by a fork, it would only be idle there.
+    kernel::system().madvise(address, bytes, MADV_DONTFORK);
+}
+
+bool arena::place_own(std::size_t offset, std::size_t bytes) noexcept {
+    void* const address = videocore_.data() + offset;
+    if (kernel::system().mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd_.get(),
+                              static_cast<off_t>(offset)) != address) {
+        return false;
+    }
+    kernel::system().madvise(address, bytes, MADV_DONTFORK);
+    return true;
+}
+
+void arena::abandon() noexcept {
+    memfd_.reset();
+    videocore_.forget();
+    cpu_.forget();
+    baseline_.forget();
+}
+
+class arena_storage final : public storage {
+  public:
+    arena_storage(std::shared_ptr<arena> home, std::size_t offset, std::size_t bytes, bool is_cached)
+        : home_{std::move(home)}, offset_{offset}, size_{bytes} {
+        cached_ = is_cached;
+        if (is_cached) {
+            home_->map_cpu_regions();
+            bytes_.cpu = span_of(home_->cpu_, offset, bytes);
+            bytes_.baseline = span_of(home_->baseline_, offset, bytes);
+        }
+        bytes_.videocore = span_of(home_->videocore_, offset, bytes);
+    }
+
+    ~arena_storage() override {
+        if (!home_->memfd_) {
+            return; // abandoned: in the child of a fork nothing of this is mapped
+        }
+        if (placed_ && !home_->place_own(offset_, size_)) {
+            // No memory for a mapping. The memfd's pages stay where they are, zeroed, until the process ends; whoever
+            // gets the range next writes to them, and nobody else sees them once their descriptors are closed.
+            std::memset(bytes_.videocore.data(), 0, size_);
+        }
+        home_->wipe(offset_, size_, cached_);
+    }
+
+    void show(kernel::unique_fd memfd) {
+        home_->place(memfd.get(), offset_, size_);
+        placed_ = true;
+        own_ = std::move(memfd);
+    }
+
+    int videocore_memfd() override {
+        if (!own_) {
+            if (placed_) {
+                errno = EBADF; // its descriptors were closed
+                kernel::throw_errno("export");
+            }
+            kernel::unique_fd memfd = make_memfd("block", size_);
+            for (std::size_t done = 0; done < size_;) {
+                const ssize_t put = kernel::retried(
+                    [&] { return kernel::system().write(memfd.get(), bytes_.videocore.data() + done, size_ - done); });
+                if (put < 0) {
+                    kernel::throw_errno("write");
+                }
+                done += static_cast<std::size_t>(put);
+            }
+            show(std::move(memfd));
+            home_->wipe(offset_, size_, false); // the arena's own pages under it, which nobody maps now
+        }
+        return own_.get();
+    }
+
+    int cpu_memfd() const noexcept override { return cached_ ? -1 : own_.get(); }
+    void close_descriptors() noexcept override { own_.reset(); }
+
+  private:
+    std::shared_ptr<arena> home_;
+    std::size_t offset_;
+    std::size_t size_;
+    bool placed_ = false;
+    kernel::unique_fd own_;
+};
+
+std::unique_ptr<storage> arena::at(std::size_t offset, std::size_t bytes, bool cached) {
+    return std::make_unique<arena_storage>(shared_from_this(), offset, bytes, cached);
+}
+
+std::unique_ptr<storage> arena::show(kernel::unique_fd memfd, std::size_t offset, std::size_t bytes, bool cached) {
+    auto shown = std::make_unique<arena_storage>(shared_from_this(), offset, bytes, cached);
+    shown->show(std::move(memfd));
+    return shown;
+}
+
+namespace {
+
+class memfd_storage final : public storage {
+  public:
+    memfd_storage(const std::string& name, std::size_t size, bool is_cached) : shared_{make_memfd(name, size)} {
+        cached_ = is_cached;
+        shared_map_ = kernel::map_shared(shared_.get(), size);
+        if (is_cached) {
+            // The program's processes map the one descriptor that a block keeps; the mapping alone holds the rest.
+            hidden_map_ = kernel::map_shared(make_memfd("videocore", 2 * size).get(), 2 * size);
+            bytes_ = {span_of(hidden_map_, 0, size), span_of(shared_map_, 0, size), span_of(hidden_map_, size, size)};
+        } else {
+            bytes_.videocore = span_of(shared_map_, 0, size);
+        }
+    }
+
+    int videocore_memfd() override {
+        if (cached_) {
+            errno = ENOTSUP; // VideoCore's bytes of a cached block have no descriptor of their own here
+            kernel::throw_errno("export");
+        }
+        return shared_.get();
+    }
+    int cpu_memfd() const noexcept override { return shared_.get(); }
+    void close_descriptors() noexcept override { shared_.reset(); }
+
+  private:
+    kernel::unique_fd shared_;
+    kernel::mapping shared_map_;
+    kernel::mapping hidden_map_;
+};
+
+} // namespace
+
+std::unique_ptr<storage> separate_storage(const std::string& name, std::size_t bytes, bool cached) {
+    return std::make_unique<memfd_storage>(name, bytes, cached);
+}
+
+} // namespace vcsm::videocore

@@ -1,0 +1,90 @@
+// Where the bytes of a block lie.
+//
+// In a process's own simulated VideoCore, all blocks share one memfd, the arena, so that ten thousand of them need one
+// descriptor; a block that is exported moves to a memfd of its own, at the same address. Under vcsm-sim every block has
+// its own from the start, for another process maps it.
+#pragma once
+
+#include "kernel/syscalls.hpp"
+#include "videocore/cache_lines.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace vcsm::videocore {
+
+/// The bytes of one block. Freed with the object.
+class storage {
+  public:
+    storage() = default;
+    storage(const storage&) = delete;
+    storage& operator=(const storage&) = delete;
+    virtual ~storage() = default;
+
+    /// VideoCore's bytes, zero at first.
+    [[nodiscard]] std::span<std::byte> videocore() const noexcept { return bytes_.videocore; }
+    /// What the CPU maps: its own copy where it caches the block, else VideoCore's bytes.
+    [[nodiscard]] std::span<std::byte> cpu() const noexcept { return cached_ ? bytes_.cpu : bytes_.videocore; }
+    [[nodiscard]] bool cached() const noexcept { return cached_; }
+    /// All three copies; for cached storage alone.
+    [[nodiscard]] const copies& all() const noexcept { return bytes_; }
+
+    /// A memfd that holds VideoCore's bytes and nothing else; the storage keeps it. Throws std::system_error.
+    [[nodiscard]] virtual int videocore_memfd() = 0;
+    /// The memfd that holds the CPU's bytes, at offset 0, or -1.
+    [[nodiscard]] virtual int cpu_memfd() const noexcept = 0;
+    /// Closes the descriptors, keeps the bytes.
+    virtual void close_descriptors() noexcept = 0;
+
+  protected:
+    copies bytes_{};
+    bool cached_ = false;
+};
+
+/// A memfd of `bytes`, sealed against growing and shrinking (a program's ftruncate would else kill whoever maps it),
+/// close-on-exec, whose name shows what it is. Throws std::system_error.
+[[nodiscard]] kernel::unique_fd make_memfd(const std::string& name, std::size_t bytes);
+/// Whether make_memfd() made it, in this process or another; its size in bytes, or 0.
+[[nodiscard]] std::size_t bytes_of_memfd(int descriptor) noexcept;
+
+/// One memfd for all blocks of a process: VideoCore's memory, then the CPU's copies, then the baselines, each region as
+/// large as VideoCore's memory and sparse. The two latter are mapped with the first host-cached block.
+class arena : public std::enable_shared_from_this<arena> {
+  public:
+    /// Throws std::system_error.
+    explicit arena(std::size_t bytes);
+
+    /// Storage for the range that the heap gave. Throws std::system_error.
+    [[nodiscard]] std::unique_ptr<storage> at(std::size_t offset, std::size_t bytes, bool cached);
+    /// The same range shown as `memfd`, whose bytes are VideoCore's; takes the descriptor. Throws std::system_error.
+    [[nodiscard]] std::unique_ptr<storage> show(kernel::unique_fd memfd, std::size_t offset, std::size_t bytes,
+                                                bool cached);
+
+    [[nodiscard]] std::size_t size() const noexcept { return bytes_; }
+    /// For the child of a fork.
+    void abandon() noexcept;
+
+  private:
+    friend class arena_storage;
+
+    void map_cpu_regions();
+    /// Makes the range zero and gives its pages back to the system.
+    void wipe(std::size_t offset, std::size_t bytes, bool cached) noexcept;
+    /// Puts `memfd`'s pages at the range's address; or the arena's own again.
+    void place(int memfd, std::size_t offset, std::size_t bytes);
+    [[nodiscard]] bool place_own(std::size_t offset, std::size_t bytes) noexcept;
+
+    std::size_t bytes_;
+    kernel::unique_fd memfd_;
+    kernel::mapping videocore_;
+    std::mutex mutex_; // of the two mappings below
+    kernel::mapping cpu_;
+    kernel::mapping baseline_;
+};
+
+/// Storage in memfds of its own. Throws std::system_error.
+[[nodiscard]] std::unique_ptr<storage> separate_storage(const std::string& name, std::size_t bytes, bool cached);
+
+} // namespace vcsm::videocore
