@@ -76,7 +76,7 @@ build_preset() {
 # more than 28 bits (sysctl vm.mmap_rnd_bits). Its programs, which the build runs too to list their tests, therefore
 # run without that scattering wherever the system lets them.
 without_address_randomisation=()
-if setarch "$(uname -m)" --addr-no-randomize true 2>/dev/null; then
+if setarch --addr-no-randomize true 2>/dev/null; then
     # shellcheck disable=SC2034 # the scripts that source this file read it
-    without_address_randomisation=(setarch "$(uname -m)" --addr-no-randomize)
+    without_address_randomisation=(setarch --addr-no-randomize)
 fi
