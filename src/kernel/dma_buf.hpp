@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <linux/dma-buf.h>
+#include <sys/ioctl.h> // some copies of that header leave out where _IOW comes from
 
 namespace vcsm::kernel::dma_buf {
 
