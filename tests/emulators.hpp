@@ -1,0 +1,35 @@
+// What a test may have to do without under an emulator of another processor (scripts/test-arm), where programs talk to
+// the kernel through it. Each is found out by trying it, and a test that needs it says so when it is skipped.
+#pragma once
+
+#include <csignal>
+#include <cstddef>
+
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace vcsm_test {
+
+inline constexpr const char* ignores_madv_dontfork = "this system ignores MADV_DONTFORK, as qemu's user mode does";
+
+/// Whether a child of a fork is without the memory that its parent told the kernel not to pass on.
+inline bool honours_madv_dontfork() {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    void* const memory = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || ::madvise(memory, page, MADV_DONTFORK) != 0) {
+        return false;
+    }
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::signal(SIGSEGV, SIG_DFL);
+        *static_cast<volatile char*>(memory) = 1;
+        ::_exit(0);
+    }
+    int status = 0;
+    const bool waited = ::waitpid(child, &status, 0) == child;
+    ::munmap(memory, page);
+    return waited && WIFSIGNALED(status);
+}
+
+} // namespace vcsm_test
