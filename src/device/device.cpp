@@ -1,6 +1,25 @@
 #include "device/device.hpp"
 
+#include <array>
+#include <string_view>
+
 namespace vcsm::device {
+
+std::optional<file_identity> identity_of(int descriptor) noexcept {
+    struct stat status {};
+    if (kernel::system().fstat(descriptor, &status) != 0) {
+        return std::nullopt;
+    }
+    // "anon_inode:dmabuf": the file has no inode of its own.
+    const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
+    constexpr std::string_view anonymous = "anon_inode:";
+    std::array<char, anonymous.size()> target{};
+    const ssize_t length = kernel::system().readlink(link.c_str(), target.data(), target.size());
+    if (length < 0 || std::string_view{target.data(), static_cast<std::size_t>(length)} == anonymous) {
+        return std::nullopt;
+    }
+    return file_identity{status.st_dev, status.st_ino};
+}
 
 void memory::throw_not_supported(const char* operation, const char* remedy) const {
     failure what;
@@ -24,6 +43,10 @@ int memory::dmabuf() {
     throw_not_supported("give a dma-buf",
                         "this device has none: use videocore_handle() or bus_address(), or the device "
                         "vcsm-cma or dma-heap where the board has it");
+}
+
+bool memory::is(const file_identity&) const noexcept {
+    return false;
 }
 
 std::unique_ptr<memory> device::import_dmabuf(int, const std::string& name) {

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <sys/types.h>
@@ -28,6 +29,15 @@ struct capabilities {
 
 /// Which way data is about to go, or went, between the CPU and the memory. The bits are DMA_BUF_SYNC_READ and _WRITE.
 enum class direction : unsigned { read = 1, write = 2, read_write = 3 };
+
+/// Which file a descriptor is of: two descriptors of one dma-buf have the same.
+struct file_identity {
+    dev_t device;
+    ino_t inode;
+    friend bool operator==(const file_identity&, const file_identity&) = default;
+};
+/// Nothing where it cannot be told: a bad descriptor, or a dma-buf of a kernel before 5.3, where all have one inode.
+[[nodiscard]] VCSM_API std::optional<file_identity> identity_of(int descriptor) noexcept;
 
 /// A block as it was asked for. The core has checked it: bytes are above 0 and within max_bytes().
 struct request {
@@ -67,6 +77,9 @@ class memory {
     [[nodiscard]] virtual std::uint64_t bus_address() const;
     /// The dma-buf descriptor that this object itself holds; it stays this object's.
     [[nodiscard]] virtual int dmabuf();
+
+    /// Whether a descriptor of that identity shows this memory.
+    [[nodiscard]] virtual bool is(const file_identity& other) const noexcept;
 
     /// VideoCore's handle and all descriptors go at once; the mapping stays, for those who still look at it.
     virtual void release() noexcept = 0;

@@ -160,6 +160,7 @@ class arena_storage final : public storage {
     }
 
     int cpu_memfd() const noexcept override { return cached_ ? -1 : own_.get(); }
+    bool exported() const noexcept override { return static_cast<bool>(own_); }
     void close_descriptors() noexcept override { own_.reset(); }
 
   private:
@@ -204,6 +205,7 @@ class memfd_storage final : public storage {
         return shared_.get();
     }
     int cpu_memfd() const noexcept override { return shared_.get(); }
+    bool exported() const noexcept override { return !cached_ && shared_; }
     void close_descriptors() noexcept override { shared_.reset(); }
 
   private:

@@ -35,6 +35,8 @@ class storage {
     [[nodiscard]] virtual int videocore_memfd() = 0;
     /// The memfd that holds the CPU's bytes, at offset 0, or -1.
     [[nodiscard]] virtual int cpu_memfd() const noexcept = 0;
+    /// Whether videocore_memfd() would give what is there already.
+    [[nodiscard]] virtual bool exported() const noexcept = 0;
     /// Closes the descriptors, keeps the bytes.
     virtual void close_descriptors() noexcept = 0;
 

@@ -1,0 +1,140 @@
+#include "allocation.hpp"
+
+#include "log.hpp"
+
+#include <utility>
+
+#include <unistd.h>
+
+namespace vcsm::detail {
+
+void throw_no_block(fate what, const std::string& block, pid_t owner) {
+    failure about;
+    about.operation = "use";
+    about.block = block;
+    switch (what) {
+    case fate::alive:
+    case fate::freed:
+        about.remedy = "it is empty, was freed, or was moved to another object: make a new one";
+        break;
+    case fate::stopped:
+        about.remedy = "it was freed when the service was stopped: make a new one";
+        break;
+    case fate::forked:
+        about.remedy = "it belongs to process " + std::to_string(owner) +
+                       ", which this one was forked from: export it there, and import it here";
+        break;
+    }
+    throw no_block{std::move(about)};
+}
+
+allocation::allocation(std::shared_ptr<device::device> from, std::unique_ptr<device::memory> memory, std::string name,
+                       std::size_t alignment)
+    : device_{std::move(from)}, memory_{std::move(memory)}, name_{std::move(name)}, data_{memory_->data()},
+      capacity_{memory_->capacity()}, granted_{memory_->granted_cache()}, alignment_{alignment}, owner_{::getpid()} {}
+
+allocation::~allocation() = default;
+
+void allocation::throw_unless_alive() const {
+    if (const fate now = what_became(); now != fate::alive) {
+        throw_no_block(now, name_, owner_);
+    }
+}
+
+unsigned allocation::locks() const {
+    if (what_became() == fate::forked) {
+        return 0;
+    }
+    const std::lock_guard guard{mutex_};
+    return locks_;
+}
+
+// Devices know nothing of names: the block's is added here.
+void allocation::rethrow(const char* operation) const {
+    failure about;
+    about.operation = operation;
+    about.device = device_->name();
+    about.block = name_;
+    about.bytes = capacity_;
+    try {
+        throw;
+    } catch (const error& refused) {
+        about.remedy = refused.details().remedy;
+        throw_error(refused.code().value(), std::move(about));
+    } catch (const std::system_error& refused) {
+        throw_error(refused.code().value(), std::move(about));
+    }
+}
+
+void allocation::begin(access_kind kind) {
+    throw_unless_alive();
+    const std::lock_guard guard{mutex_};
+    throw_unless_alive();
+    if (locks_ == 0) {
+        try {
+            memory_->begin_access(kind == access_kind::overwrite ? device::direction::write
+                                                                 : device::direction::read_write);
+        } catch (...) {
+            rethrow("lock");
+        }
+    }
+    ++locks_;
+}
+
+void allocation::end(access_kind kind) {
+    if (what_became() == fate::forked) {
+        return; // the lock was the parent's
+    }
+    const std::lock_guard guard{mutex_};
+    --locks_;
+    if (what_became() != fate::alive) {
+        return;
+    }
+    const bool last = locks_ == 0;
+    if (!last && kind == access_kind::read) {
+        return;
+    }
+    try {
+        memory_->end_access(kind == access_kind::read ? device::direction::read
+                            : last                    ? device::direction::read_write
+                                                      : device::direction::write);
+    } catch (...) {
+        rethrow("unlock");
+    }
+}
+
+void allocation::release(fate why) noexcept {
+    const std::lock_guard guard{mutex_};
+    fate expected = fate::alive;
+    if (fate_.compare_exchange_strong(expected, why, std::memory_order_acq_rel)) {
+        memory_->release();
+    }
+}
+
+void allocation::abandon() noexcept {
+    fate expected = fate::alive;
+    if (fate_.compare_exchange_strong(expected, fate::forked, std::memory_order_acq_rel)) {
+        memory_->abandon();
+    }
+}
+
+held_lock::held_lock(std::shared_ptr<allocation> locked, access_kind kind) : kind_{kind} {
+    locked->begin(kind);
+    locked_ = std::move(locked);
+}
+
+void held_lock::unlock() {
+    if (const std::shared_ptr<allocation> ending = std::move(locked_)) {
+        ending->end(kind_);
+    }
+}
+
+void held_lock::drop() noexcept {
+    try {
+        unlock();
+    } catch (const std::exception& failed) {
+        log::error(failed.what());
+    }
+}
+
+} // namespace vcsm::detail

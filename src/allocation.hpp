@@ -1,0 +1,79 @@
+// One allocation of a device's, with the counting of its locks. Several blocks may lie in one (a pool's); the count
+// belongs to the allocation, so that they cannot harm each other.
+#pragma once
+
+#include "device/device.hpp"
+
+#include <vcsm/lock.hpp>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace vcsm::detail {
+
+/// Why an allocation, or the handle to one, is of no use any more.
+enum class fate : unsigned char { alive, freed, stopped, forked };
+
+/// Throws vcsm::no_block with what became of `block`. `owner` is the process that it belongs to, for fate::forked.
+[[noreturn]] void throw_no_block(fate what, const std::string& block, pid_t owner);
+
+/// Safe to use from several threads. Whoever looks at its memory keeps a shared_ptr to it: the mapping goes with the
+/// last one.
+class VCSM_API allocation {
+  public:
+    /// `name` is for messages.
+    allocation(std::shared_ptr<device::device> from, std::unique_ptr<device::memory> memory, std::string name,
+               std::size_t alignment = 1);
+    allocation(const allocation&) = delete;
+    allocation& operator=(const allocation&) = delete;
+    ~allocation();
+
+    [[nodiscard]] std::byte* data() const noexcept { return data_; }
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] cache_mode granted_cache() const noexcept { return granted_; }
+    /// As it was asked for, in bytes.
+    [[nodiscard]] std::size_t alignment() const noexcept { return alignment_; }
+    [[nodiscard]] device::device& from() const noexcept { return *device_; }
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] unsigned locks() const;
+
+    /// Begins a lock. Throws vcsm::no_block, vcsm::error; then nothing is locked.
+    void begin(access_kind kind);
+    /// Ends one. Throws vcsm::error where VideoCore may not see what was written; it has ended all the same.
+    void end(access_kind kind);
+
+    /// Calls `ask(memory)` while nobody else does. Throws vcsm::no_block for an allocation that is gone.
+    template <class Ask>
+    auto with_memory(Ask&& ask) {
+        throw_unless_alive();
+        const std::lock_guard guard{mutex_};
+        throw_unless_alive();
+        return ask(*memory_);
+    }
+
+    /// VideoCore's handle and the descriptors go; the mapping stays until the object's end.
+    void release(fate why) noexcept;
+    /// In the child of a fork. Touches no mutex: another thread of the parent may have held it.
+    void abandon() noexcept;
+    [[nodiscard]] fate what_became() const noexcept { return fate_.load(std::memory_order_acquire); }
+
+  private:
+    void throw_unless_alive() const;
+    [[noreturn]] void rethrow(const char* operation) const;
+
+    std::shared_ptr<device::device> device_;
+    std::unique_ptr<device::memory> memory_;
+    std::string name_;
+    std::byte* data_;
+    std::size_t capacity_;
+    cache_mode granted_;
+    std::size_t alignment_;
+    pid_t owner_;
+    std::atomic<fate> fate_{fate::alive};
+    mutable std::mutex mutex_;
+    unsigned locks_ = 0;
+};
+
+} // namespace vcsm::detail

@@ -1,0 +1,353 @@
+#include "service.hpp"
+
+#include "device/choose.hpp"
+#include "device/simulated.hpp"
+#include "log.hpp"
+
+#include <vcsm/vcsm.hpp>
+
+#include <cerrno>
+#include <cstdlib>
+#include <stdexcept>
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+namespace vcsm::detail {
+
+service& service::instance() {
+    static service* const own = new service;
+    return *own;
+}
+
+service::service() {
+    std::atexit([] { instance().stop(); });
+    ::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
+}
+
+void service::start_locked() {
+    if (!device_) {
+        device_ = preferred_.empty() ? device::choose() : device::open(preferred_);
+        ++run_;
+        holders_ = 0;
+        log::info("service started on " + std::string{device_->name()});
+    }
+}
+
+void service::start() {
+    const std::unique_lock guard{operations_};
+    start_locked();
+}
+
+void service::stop_locked() noexcept {
+    try {
+        for (const auto& ended : registry_.remove_all(fate::stopped)) {
+            ended->shared()->give_up(fate::stopped);
+        }
+    } catch (const std::bad_alloc&) {
+        log::error("no memory to stop the service: its blocks are freed with the process");
+    }
+    device_.reset();
+    holders_ = 0;
+}
+
+void service::stop() noexcept {
+    const std::unique_lock guard{operations_};
+    if (device_) {
+        stop_locked();
+        log::info("service stopped");
+    }
+}
+
+bool service::running() const noexcept {
+    const std::shared_lock guard{operations_};
+    return device_ != nullptr;
+}
+
+std::shared_ptr<device::device> service::open_device() const {
+    const std::shared_lock guard{operations_};
+    return device_;
+}
+
+void service::use(std::string_view device) {
+    const std::unique_lock guard{operations_};
+    if (device_ && device_->name() == device) {
+        preferred_ = device;
+        return;
+    }
+    if (device_ && !registry_.empty()) {
+        failure about;
+        about.operation = "use " + std::string{device};
+        about.device = device_->name();
+        about.remedy = "blocks live on it: free them or stop the service first";
+        throw error{EBUSY, std::move(about)};
+    }
+    std::string wanted{device};
+    auto opened = device::open(device);
+    if (!device_) {
+        ++run_;
+        holders_ = 0;
+    }
+    device_ = std::move(opened);
+    preferred_ = std::move(wanted);
+}
+
+std::uint64_t service::hold() {
+    const std::unique_lock guard{operations_};
+    start_locked();
+    ++holders_;
+    return run_;
+}
+
+void service::let_go(std::uint64_t run) noexcept {
+    const std::unique_lock guard{operations_};
+    if (device_ && run == run_ && holders_ > 0 && --holders_ == 0) {
+        stop_locked();
+        log::info("service stopped by the last that held it");
+    }
+}
+
+template <class Make>
+auto service::with_device(Make&& make) {
+    for (;;) {
+        {
+            const std::shared_lock guard{operations_};
+            if (device_) {
+                return make(device_);
+            }
+        }
+        start(); // and look again: somebody may stop it in between
+    }
+}
+
+std::shared_ptr<allocation> service::make_allocation(const std::shared_ptr<device::device>& from, std::size_t size,
+                                                     std::string_view name, const block_options& options,
+                                                     const char* operation) {
+    if (size == 0) {
+        throw std::invalid_argument{"cannot " + std::string{operation} + " block \"" + std::string{name} +
+                                    "\": a block has at least 1 byte"};
+    }
+    if (options.alignment == 0 || (options.alignment & (options.alignment - 1)) != 0) {
+        throw std::invalid_argument{"cannot " + std::string{operation} + " block \"" + std::string{name} +
+                                    "\": an alignment of " + std::to_string(options.alignment) +
+                                    " bytes is no power of two"};
+    }
+    if (size > from->max_bytes()) {
+        throw std::length_error{"cannot " + std::string{operation} + " block \"" + std::string{name} + "\" of " +
+                                std::to_string(size) + " bytes on " + std::string{from->name()} +
+                                ": its largest block has " + std::to_string(from->max_bytes()) + " bytes"};
+    }
+    failure about;
+    about.operation = operation;
+    about.device = from->name();
+    about.block = name;
+    about.bytes = size;
+    try {
+        return std::make_shared<allocation>(from,
+                                            from->allocate({size, std::string{name}, options.cache, options.alignment}),
+                                            std::string{name}, options.alignment);
+    } catch (const error& refused) {
+        about.remedy = refused.details().remedy;
+        throw_error(refused.code().value(), std::move(about));
+    } catch (const std::system_error& refused) {
+        throw_error(refused.code().value(), std::move(about));
+    }
+}
+
+std::shared_ptr<reference> service::allocate(std::size_t size, std::string_view name, const block_options& options) {
+    return with_device([&](const std::shared_ptr<device::device>& from) {
+        auto memory = make_allocation(from, size, name, options, "allocate");
+        return registry_.enter(std::make_shared<block>(std::move(memory), 0, size, std::string{name}));
+    });
+}
+
+std::shared_ptr<allocation> service::allocate_memory(std::size_t size, std::string_view name,
+                                                     const block_options& options) {
+    return with_device([&](const std::shared_ptr<device::device>& from) {
+        return make_allocation(from, size, name, options, "allocate");
+    });
+}
+
+std::shared_ptr<reference> service::own_block_of(int descriptor) {
+    const std::optional<device::file_identity> wanted = device::identity_of(descriptor);
+    if (!wanted) {
+        return nullptr;
+    }
+    for (const auto& known : registry_.all()) {
+        try {
+            const auto same =
+                known->shared()->memory()->with_memory([&](device::memory& memory) { return memory.is(*wanted); });
+            if (same) {
+                return known;
+            }
+        } catch (const no_block&) { // freed since it was listed
+        }
+    }
+    return nullptr;
+}
+
+std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_view name) {
+    if (descriptor < 0) {
+        throw std::invalid_argument{"cannot import a dma-buf: " + std::to_string(descriptor) + " is no descriptor"};
+    }
+    return with_device([&](const std::shared_ptr<device::device>& from) {
+        if (const auto own = own_block_of(descriptor)) {
+            // The driver is not asked: it would give an import of its own block, on which a lock crashes the kernel.
+            return registry_.enter(own->shared());
+        }
+        failure about;
+        about.operation = "import a dma-buf as";
+        about.device = from->name();
+        about.block = name;
+        try {
+            auto memory = std::make_shared<allocation>(from, from->import_dmabuf(descriptor, std::string{name}),
+                                                       std::string{name});
+            const std::size_t size = memory->capacity();
+            return registry_.enter(std::make_shared<block>(std::move(memory), 0, size, std::string{name}));
+        } catch (const error& refused) {
+            about.remedy = refused.details().remedy;
+            throw_error(refused.code().value(), std::move(about));
+        } catch (const std::system_error& refused) {
+            throw_error(refused.code().value(), std::move(about));
+        }
+    });
+}
+
+std::shared_ptr<reference> service::share(const reference& of) {
+    const std::shared_lock guard{operations_};
+    (void)of.get();
+    return registry_.enter(of.shared());
+}
+
+void service::resize(const reference& of, std::size_t size) {
+    const std::shared_lock guard{operations_};
+    block& which = of.get();
+    const std::shared_ptr<allocation> old = which.memory();
+    const std::shared_ptr<device::device> from = device_;
+    const cache_mode cache = old->granted_cache();
+    auto another = make_allocation(from, size, which.name(), {cache, old->alignment()}, "resize");
+    try {
+        old->with_memory([&](device::memory& memory) { from->before_resize(memory, size); });
+        which.move_to(another, size);
+    } catch (...) {
+        another->release(fate::freed);
+        throw;
+    }
+    old->release(fate::freed);
+}
+
+bool service::free(std::uint32_t handle) noexcept {
+    const std::shared_lock guard{operations_};
+    bool last = false;
+    const std::shared_ptr<reference> ended = registry_.remove(handle, fate::freed, last);
+    if (last) {
+        ended->shared()->give_up(fate::freed);
+    }
+    return ended != nullptr;
+}
+
+void service::before_fork() {
+    instance().operations_.lock();
+    instance().registry_.lock_for_fork();
+}
+
+void service::after_fork_in_parent() {
+    instance().registry_.unlock_after_fork();
+    instance().operations_.unlock();
+}
+
+void service::after_fork_in_child() {
+    service& own = instance();
+    own.registry_.forget_in_child();
+    if (own.device_) {
+        own.device_->abandon();
+        // Its destructor may need what another thread of the parent held at that moment: it stays as it is.
+        static_cast<void>(new std::shared_ptr<device::device>{std::move(own.device_)});
+        own.device_ = nullptr;
+    }
+    device::abandon_simulated_videocore();
+    own.holders_ = 0;
+    ++own.run_;
+    own.registry_.unlock_after_fork();
+    own.operations_.unlock();
+}
+
+} // namespace vcsm::detail
+
+namespace vcsm {
+
+void use(std::string_view device) {
+    detail::service::instance().use(device);
+}
+
+void start_service() {
+    detail::service::instance().start();
+}
+
+void stop_service() noexcept {
+    detail::service::instance().stop();
+}
+
+bool service_running() noexcept {
+    return detail::service::instance().running();
+}
+
+std::vector<device_info> devices() {
+    const auto open = detail::service::instance().open_device();
+    return device::survey(open ? std::string{open->name()} : std::string{});
+}
+
+std::vector<block_info> blocks() {
+    std::vector<block_info> found;
+    for (const auto& known : detail::service::instance().handles().all()) {
+        const std::shared_ptr<detail::block>& which = known->shared();
+        const std::shared_ptr<detail::allocation> memory = which->memory();
+        block_info info{known->handle(), which->name(),      std::string{memory->from().name()},
+                        which->size(),   memory->capacity(), memory->granted_cache(),
+                        memory->locks(), std::nullopt,       std::nullopt};
+        const device::capabilities gives = memory->from().gives();
+        try {
+            memory->with_memory([&](device::memory& held) {
+                if (gives.videocore_handle) {
+                    info.videocore_handle = held.videocore_handle();
+                }
+                if (gives.bus_address) {
+                    info.bus_address = held.bus_address() + which->offset();
+                }
+            });
+        } catch (const not_supported&) { // this one block has none
+        } catch (const no_block&) {
+            continue; // freed since it was listed
+        }
+        found.push_back(std::move(info));
+    }
+    return found;
+}
+
+service_manager::service_manager() : held_{detail::service::instance().hold()} {}
+
+service_manager::service_manager(service_manager&& other) noexcept : held_{std::exchange(other.held_, 0)} {}
+
+service_manager& service_manager::operator=(service_manager&& other) noexcept {
+    if (this != &other) {
+        exit();
+        held_ = std::exchange(other.held_, 0);
+    }
+    return *this;
+}
+
+service_manager::~service_manager() {
+    exit();
+}
+
+void service_manager::exit() noexcept {
+    if (held_ != 0) {
+        detail::service::instance().let_go(std::exchange(held_, 0));
+    }
+}
+
+std::string_view version() noexcept {
+    return VCSM_VERSION;
+}
+
+} // namespace vcsm

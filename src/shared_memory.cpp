@@ -1,0 +1,222 @@
+#include <vcsm/shared_memory.hpp>
+
+#include "copy.hpp"
+#include "service.hpp"
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace vcsm {
+
+namespace {
+
+// What a block's memory is asked for, with the block's name in the message.
+template <class Ask>
+auto asked(detail::reference& reference, const char* operation, Ask&& ask) {
+    const detail::block& which = reference.get();
+    try {
+        return which.memory()->with_memory(ask);
+    } catch (const no_block&) {
+        throw;
+    } catch (const error& refused) {
+        failure about;
+        about.operation = operation;
+        about.device = which.memory()->from().name();
+        about.block = which.name();
+        about.remedy = refused.details().remedy;
+        throw_error(refused.code().value(), std::move(about));
+    }
+}
+
+[[noreturn]] void throw_beyond(const detail::block& which, std::size_t offset) {
+    throw std::invalid_argument{"offset " + std::to_string(offset) + " is beyond the end of block \"" + which.name() +
+                                "\" of " + std::to_string(which.size()) + " bytes"};
+}
+
+[[noreturn]] void throw_too_much(const detail::block& which, const char* doing, std::size_t bytes, std::size_t offset) {
+    std::string text = "cannot " + std::string{doing} + " " + std::to_string(bytes) + " bytes";
+    if (offset > 0) {
+        text += " at offset " + std::to_string(offset);
+    }
+    throw std::length_error{text + ": block \"" + which.name() + "\" has " + std::to_string(which.size()) +
+                            " bytes; nothing was done"};
+}
+
+void check_part(const detail::block& which, const char* doing, std::size_t bytes, std::size_t offset) {
+    const std::size_t size = which.size();
+    if (offset > size) {
+        throw_beyond(which, offset);
+    }
+    if (bytes > size - offset) {
+        throw_too_much(which, doing, bytes, offset);
+    }
+}
+
+} // namespace
+
+shared_memory::shared_memory(std::shared_ptr<detail::reference> reference) noexcept
+    : reference_{std::move(reference)} {}
+
+shared_memory::shared_memory(std::size_t size, std::string_view name, block_options options)
+    : reference_{detail::service::instance().allocate(size, name, options)} {}
+
+shared_memory::shared_memory(shared_memory&& other) noexcept : reference_{std::move(other.reference_)} {}
+
+shared_memory& shared_memory::operator=(shared_memory&& other) noexcept {
+    if (this != &other) {
+        close();
+        reference_ = std::move(other.reference_);
+    }
+    return *this;
+}
+
+shared_memory::~shared_memory() {
+    close();
+}
+
+shared_memory shared_memory::from_dmabuf(int descriptor, std::string_view name) {
+    return shared_memory{detail::service::instance().import_dmabuf(descriptor, name)};
+}
+
+namespace {
+
+detail::reference& held(const std::shared_ptr<detail::reference>& reference) {
+    if (!reference) {
+        detail::throw_no_block(detail::fate::freed, {}, 0);
+    }
+    return *reference;
+}
+
+} // namespace
+
+shared_memory shared_memory::share() const {
+    return shared_memory{detail::service::instance().share(held(reference_))};
+}
+
+shared_memory::operator bool() const noexcept {
+    return reference_ != nullptr && reference_->alive();
+}
+
+void shared_memory::close() noexcept {
+    if (const std::shared_ptr<detail::reference> ending = std::move(reference_); ending && ending->alive()) {
+        detail::service::instance().free(ending->handle());
+    }
+}
+
+std::size_t shared_memory::size() const {
+    return held(reference_).get().size();
+}
+
+std::size_t shared_memory::capacity() const {
+    return held(reference_).get().memory()->capacity();
+}
+
+const std::string& shared_memory::name() const {
+    return held(reference_).get().name();
+}
+
+std::string_view shared_memory::device() const {
+    return held(reference_).get().memory()->from().name();
+}
+
+std::uint32_t shared_memory::handle() const {
+    (void)held(reference_).get();
+    return reference_->handle();
+}
+
+cache_mode shared_memory::granted_cache() const {
+    return held(reference_).get().memory()->granted_cache();
+}
+
+std::uint32_t shared_memory::videocore_handle() const {
+    const auto given = asked(held(reference_), "give the VideoCore handle of",
+                             [](device::memory& memory) { return memory.videocore_handle(); });
+    reference_->handed_out = true;
+    return given;
+}
+
+std::uint64_t shared_memory::bus_address() const {
+    const auto given =
+        asked(held(reference_), "give the bus address of", [](device::memory& memory) { return memory.bus_address(); });
+    reference_->handed_out = true;
+    return given + reference_->shared()->offset();
+}
+
+int shared_memory::dmabuf() const {
+    const auto given =
+        asked(held(reference_), "give a dma-buf of", [](device::memory& memory) { return memory.dmabuf(); });
+    reference_->handed_out = true;
+    return given;
+}
+
+int shared_memory::export_dmabuf() const {
+    kernel::unique_fd exported = asked(held(reference_), "export", [](device::memory& memory) {
+        const int own = memory.dmabuf();
+        try {
+            return kernel::duplicate(own);
+        } catch (const std::system_error& refused) {
+            throw error{refused.code().value(), {}};
+        }
+    });
+    reference_->handed_out = true;
+    return exported.release();
+}
+
+std::span<std::byte> shared_memory::checked_part(std::size_t offset, std::size_t count, std::size_t element,
+                                                 std::size_t alignment) const {
+    const detail::block& which = held(reference_).get();
+    const std::size_t size = which.size();
+    if (offset > size) {
+        throw_beyond(which, offset);
+    }
+    const std::size_t there = (size - offset) / element;
+    if (count == static_cast<std::size_t>(-1)) {
+        count = there;
+    } else if (count > there) {
+        throw_too_much(which, "lock", count > SIZE_MAX / element ? SIZE_MAX : count * element, offset);
+    }
+    std::byte* const first = which.data() + offset;
+    if (reinterpret_cast<std::uintptr_t>(first) % alignment != 0) {
+        throw std::invalid_argument{"offset " + std::to_string(offset) + " of block \"" + which.name() +
+                                    "\" is not aligned to the " + std::to_string(alignment) +
+                                    " bytes that its elements need"};
+    }
+    return {first, count * element};
+}
+
+detail::held_lock shared_memory::hold(detail::access_kind kind) const {
+    return {held(reference_).get().memory(), kind};
+}
+
+void shared_memory::write_bytes(std::span<const std::byte> source, std::size_t offset) {
+    const detail::block& which = held(reference_).get();
+    check_part(which, "copy", source.size(), offset);
+    if (source.empty()) {
+        return;
+    }
+    // A lock that promises to write all needs no invalidation, but VideoCore's bytes behind the end, in the block's
+    // last cache line, must not be lost: whole lines (of 64 bytes, or the 128 of larger systems) only.
+    constexpr std::size_t widest_cache_line = 128;
+    const bool whole = source.size() == which.size() && source.size() % widest_cache_line == 0;
+    detail::held_lock locked = hold(whole ? detail::access_kind::overwrite : detail::access_kind::write);
+    detail::copy_bytes(which.data() + offset, source.data(), source.size());
+    locked.unlock();
+}
+
+void shared_memory::read_bytes(std::span<std::byte> target, std::size_t offset) const {
+    const detail::block& which = held(reference_).get();
+    check_part(which, "copy out", target.size(), offset);
+    if (target.empty()) {
+        return;
+    }
+    detail::held_lock locked = hold(detail::access_kind::read);
+    detail::copy_bytes(target.data(), which.data() + offset, target.size());
+    locked.unlock();
+}
+
+void shared_memory::resize(std::size_t size) {
+    detail::service::instance().resize(held(reference_), size);
+}
+
+} // namespace vcsm
