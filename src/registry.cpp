@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <new>
 
 #include <unistd.h>
 
@@ -140,6 +141,8 @@ bool registry::empty() const noexcept {
 }
 
 void registry::forget_in_child() noexcept {
+    // A lock of the C library remembers the thread that took it, which has another number here: it cannot be unlocked.
+    new (&mutex_) std::shared_mutex;
     for (slot& filled : slots_) {
         if (filled.handle != 0) {
             (void)filled.to->end(fate::forked);

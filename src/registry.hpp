@@ -42,9 +42,10 @@ class VCSM_API registry {
         return true;
     }
 
-    /// For a fork: nobody changes the table between the two; in the child the table is left empty.
+    /// For a fork: nobody changes the table between lock_for_fork() and one of the others.
     void lock_for_fork() { mutex_.lock(); }
-    void unlock_after_fork() { mutex_.unlock(); }
+    void unlock_in_parent() { mutex_.unlock(); }
+    /// Leaves the table empty.
     void forget_in_child() noexcept;
 
   private:

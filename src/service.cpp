@@ -252,7 +252,7 @@ void service::before_fork() {
 }
 
 void service::after_fork_in_parent() {
-    instance().registry_.unlock_after_fork();
+    instance().registry_.unlock_in_parent();
     instance().operations_.unlock();
 }
 
@@ -268,8 +268,7 @@ void service::after_fork_in_child() {
     device::abandon_simulated_videocore();
     own.holders_ = 0;
     ++own.run_;
-    own.registry_.unlock_after_fork();
-    own.operations_.unlock();
+    new (&own.operations_) std::shared_mutex; // as in registry::forget_in_child()
 }
 
 } // namespace vcsm::detail
