@@ -14,6 +14,12 @@ using namespace vcsm_vm;
 
 namespace {
 
+TEST(machine, has_pages_of_the_size_that_it_was_booted_for) {
+    const char* const wanted = std::getenv("VCSM_VM_PAGE_SIZE");
+    ASSERT_NE(wanted, nullptr);
+    EXPECT_EQ(std::to_string(page_size()), wanted);
+}
+
 /// One descriptor of each sort that a caller might take for a block.
 struct impostor {
     const char* name;
@@ -52,7 +58,16 @@ TEST(impostor, every_flag_of_sync_tells_a_dma_buf_from_a_file_a_pipe_and_a_socke
     EXPECT_EQ(sync(-1, every_flag), EBADF);
 }
 
-TEST(system_heap_facts, its_node_answers_every_flag_of_sync_like_a_dma_buf_does) {
+class system_heap_facts : public testing::Test {
+  protected:
+    void SetUp() override { // NOLINT(readability-identifier-naming): GoogleTest's name
+        if (!has(system_heap)) {
+            GTEST_SKIP() << "this kernel has no dma-heaps";
+        }
+    }
+};
+
+TEST_F(system_heap_facts, its_node_answers_every_flag_of_sync_like_a_dma_buf_does) {
     const descriptor heap{::open(system_heap, O_RDONLY | O_CLOEXEC)};
     ASSERT_TRUE(heap.valid());
     EXPECT_EQ(sync(heap.get(), every_flag), EINVAL);
@@ -61,7 +76,7 @@ TEST(system_heap_facts, its_node_answers_every_flag_of_sync_like_a_dma_buf_does)
     EXPECT_TRUE(S_ISCHR(status.st_mode)) << "which no dma-buf is";
 }
 
-TEST(system_heap_facts, refuses_what_makes_no_sense_and_gives_nothing) {
+TEST_F(system_heap_facts, refuses_what_makes_no_sense_and_gives_nothing) {
     const int before = dma_bufs_alive();
     EXPECT_FALSE(from_system_heap(0).valid());
     EXPECT_EQ(errno, EINVAL);
@@ -74,7 +89,7 @@ TEST(system_heap_facts, refuses_what_makes_no_sense_and_gives_nothing) {
     EXPECT_EQ(dma_bufs_alive(), before);
 }
 
-TEST(system_heap_facts, refuses_a_request_with_a_descriptor_or_heap_flags_preset) {
+TEST_F(system_heap_facts, refuses_a_request_with_a_descriptor_or_heap_flags_preset) {
     const descriptor heap{::open(system_heap, O_RDONLY | O_CLOEXEC)};
     struct dma_heap_allocation_data request {};
     request.len = page_size();
@@ -86,13 +101,13 @@ TEST(system_heap_facts, refuses_a_request_with_a_descriptor_or_heap_flags_preset
     EXPECT_EQ(answer_of(heap.get(), DMA_HEAP_IOCTL_ALLOC, &request), EINVAL);
 }
 
-TEST(system_heap_facts, gives_a_block_without_close_on_exec_when_not_asked_for_it) {
+TEST_F(system_heap_facts, gives_a_block_without_close_on_exec_when_not_asked_for_it) {
     const descriptor block = from_system_heap(page_size(), O_RDWR);
     ASSERT_TRUE(block.valid());
     EXPECT_EQ(::fcntl(block.get(), F_GETFD), 0);
 }
 
-TEST(system_heap_facts, a_block_opened_for_reading_cannot_be_mapped_for_writing) {
+TEST_F(system_heap_facts, a_block_opened_for_reading_cannot_be_mapped_for_writing) {
     const descriptor block = from_system_heap(page_size(), O_RDONLY | O_CLOEXEC);
     ASSERT_TRUE(block.valid());
     EXPECT_EQ(::mmap(nullptr, page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, block.get(), 0), MAP_FAILED);
