@@ -73,7 +73,8 @@ class VCSM_API held_lock {
 
 } // namespace detail
 
-/// A locked block, seen as objects of T: `std::byte`, `const std::byte`, or any trivially copyable type.
+/// A locked block, seen as objects of T: `std::byte`, `const std::byte`, or any trivially copyable type. A contiguous
+/// range: a named lock converts to std::span<T>, a temporary one does not, for its span would outlive it.
 ///
 /// Locks nest and count, also across threads: the first begins the CPU's access, a later one sees what the first saw.
 /// Every end of a lock that may write is followed by a clean of the cache at once, so what was written is with
@@ -111,7 +112,6 @@ class [[nodiscard]] lock {
     [[nodiscard]] T& operator[](std::size_t index) const noexcept { return view_[index]; }
     /// Whether it holds a lock.
     [[nodiscard]] explicit operator bool() const noexcept { return held_.held(); }
-    operator std::span<T>() const noexcept { return view_; } // NOLINT(google-explicit-constructor): as designed
 
     /// Unlocks now. Throws vcsm::error where VideoCore may not see all that was written; the lock is given back all the
     /// same. On an empty lock it does nothing.
