@@ -1,9 +1,15 @@
 #include "copy_strided.hpp"
 
+#include "copy.hpp"
+
+#include <vcsm/strided.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 
 namespace vcsm::detail {
 
@@ -19,10 +25,59 @@ std::size_t distance(std::ptrdiff_t stride) noexcept {
     return stride < 0 ? std::size_t{0} - static_cast<std::size_t>(stride) : static_cast<std::size_t>(stride);
 }
 
-template <std::size_t Bytes>
+// Elements at any address: VideoCore's formats are packed, and a slice starts where it likes.
+template <class T>
+struct __attribute__((packed, may_alias)) anywhere {
+    T value;
+};
+
+struct sixteen_bytes {
+    std::uint64_t half[2];
+};
+
+// The strides that occur most are known to the compiler, which then makes vectors of them.
+template <class T, std::ptrdiff_t TargetStride, std::ptrdiff_t SourceStride>
+void copy_known(std::byte* to, const std::byte* from, std::size_t count) noexcept {
+    auto* const targets = reinterpret_cast<anywhere<T>*>(to);
+    const auto* const sources = reinterpret_cast<const anywhere<T>*>(from);
+    for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>(count); ++i) {
+        targets[i * TargetStride].value = sources[i * SourceStride].value;
+    }
+}
+
+template <class T>
 void copy_row(std::byte* to, const std::byte* from, const axis& along, std::size_t) noexcept {
+    constexpr auto element = static_cast<std::ptrdiff_t>(sizeof(T));
+    if (along.to == element) {
+        switch (along.from) {
+        case 2 * element:
+            return copy_known<T, 1, 2>(to, from, along.extent);
+        case 3 * element:
+            return copy_known<T, 1, 3>(to, from, along.extent);
+        case 4 * element:
+            return copy_known<T, 1, 4>(to, from, along.extent);
+        case -element:
+            return copy_known<T, 1, -1>(to, from, along.extent);
+        case 0:
+            return copy_known<T, 1, 0>(to, from, along.extent);
+        default:
+            break;
+        }
+    }
+    if (along.from == element) {
+        switch (along.to) {
+        case 2 * element:
+            return copy_known<T, 2, 1>(to, from, along.extent);
+        case 3 * element:
+            return copy_known<T, 3, 1>(to, from, along.extent);
+        case 4 * element:
+            return copy_known<T, 4, 1>(to, from, along.extent);
+        default:
+            break;
+        }
+    }
     for (std::size_t left = along.extent; left > 0; --left) {
-        std::memcpy(to, from, Bytes);
+        reinterpret_cast<anywhere<T>*>(to)->value = reinterpret_cast<const anywhere<T>*>(from)->value;
         to += along.to;
         from += along.from;
     }
@@ -41,15 +96,15 @@ using row_copier = void (*)(std::byte*, const std::byte*, const axis&, std::size
 row_copier copier_for(std::size_t bytes) noexcept {
     switch (bytes) {
     case 1:
-        return &copy_row<1>;
+        return &copy_row<std::uint8_t>;
     case 2:
-        return &copy_row<2>;
+        return &copy_row<std::uint16_t>;
     case 4:
-        return &copy_row<4>;
+        return &copy_row<std::uint32_t>;
     case 8:
-        return &copy_row<8>;
+        return &copy_row<std::uint64_t>;
     case 16:
-        return &copy_row<16>;
+        return &copy_row<sixteen_bytes>;
     default:
         return &copy_row_of_any;
     }
@@ -81,7 +136,7 @@ class plan {
             bytes_ *= axes_[--count_].extent;
         }
         if (count_ == 0) {
-            std::memcpy(to, from, bytes_);
+            copy_bytes(to, from, bytes_);
             return;
         }
         copy_ = copier_for(bytes_);
@@ -197,3 +252,24 @@ void copy_strided(std::byte* to, const std::byte* from, const strided_layout& la
 }
 
 } // namespace vcsm::detail
+
+namespace vcsm {
+
+void copy_strided(std::byte* target, const std::byte* source, const strided& how) {
+    if (how.shape.size() != how.target_strides.size() || how.shape.size() != how.source_strides.size()) {
+        throw std::invalid_argument{"a copy of " + std::to_string(how.shape.size()) +
+                                    " dimensions needs as many strides, and has " +
+                                    std::to_string(how.target_strides.size()) + " of the target and " +
+                                    std::to_string(how.source_strides.size()) + " of the source"};
+    }
+    if (how.shape.size() > most_dimensions) {
+        throw std::invalid_argument{"a copy has at most " + std::to_string(most_dimensions) + " dimensions, not " +
+                                    std::to_string(how.shape.size())};
+    }
+    if (how.element_bytes == 0) {
+        throw std::invalid_argument{"an element of a copy has at least 1 byte"};
+    }
+    detail::copy_strided(target, source, {how.element_bytes, how.shape, how.target_strides, how.source_strides});
+}
+
+} // namespace vcsm

@@ -1,7 +1,7 @@
 // Copies between arrays of any shape, order and strides, element by element, without a buffer in between.
 #pragma once
 
-#include <vcsm/types.hpp>
+#include <vcsm/strided.hpp>
 
 #include <cstddef>
 #include <span>
@@ -18,7 +18,7 @@ struct strided_layout {
 };
 
 /// As many axes as a buffer of Python's or NumPy's can have.
-inline constexpr std::size_t most_axes = 64;
+inline constexpr std::size_t most_axes = most_dimensions;
 
 /// Copies every element. The two arrays must not overlap; there are at most `most_axes` axes.
 VCSM_API void copy_strided(std::byte* to, const std::byte* from, const strided_layout& layout) noexcept;
