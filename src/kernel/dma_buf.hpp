@@ -13,12 +13,15 @@ namespace vcsm::kernel::dma_buf {
 inline constexpr std::size_t name_bytes = DMA_BUF_NAME_LEN - 1;
 
 inline constexpr unsigned long sync = DMA_BUF_IOCTL_SYNC;
-/// Two numbers for one thing: kernels from 5.13 know 32-bit and 64-bit programs by them, older ones both by the first.
+/// Its argument is a pointer, and with it the number follows the program's width. Kernels from 5.13 take both numbers
+/// from either; older ones know that of their own width alone.
+inline constexpr unsigned long set_name = _IOW(DMA_BUF_BASE, 1, const char*);
 inline constexpr unsigned long set_name_a = _IOW(DMA_BUF_BASE, 1, std::uint32_t);
 inline constexpr unsigned long set_name_b = _IOW(DMA_BUF_BASE, 1, std::uint64_t);
 
 static_assert(sync == 0x40086200);
 static_assert(set_name_a == 0x40046201 && set_name_b == 0x40086201);
+static_assert(set_name == (sizeof(void*) == 4 ? set_name_a : set_name_b));
 static_assert(sizeof(dma_buf_sync) == 8 && name_bytes == 31);
 static_assert(DMA_BUF_SYNC_READ == 1 && DMA_BUF_SYNC_WRITE == 2 && DMA_BUF_SYNC_START == 0 && DMA_BUF_SYNC_END == 4);
 

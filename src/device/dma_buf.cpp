@@ -1,0 +1,171 @@
+#include "device/dma_buf.hpp"
+
+#include "kernel/barrier.hpp"
+#include "kernel/dma_buf.hpp"
+#include "kernel/proc_text.hpp"
+#include "kernel/vcsm_cma.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include <sys/mman.h>
+
+namespace vcsm::device {
+
+bool dma_buf_facts::is_vcsm_cmas() const noexcept {
+    return exporter == kernel::vcsm_cma::exporter;
+}
+
+namespace {
+
+[[noreturn]] void refuse_as_no_dma_buf(const about& what) {
+    fail(EINVAL, what, "the descriptor is no dma-buf");
+}
+
+} // namespace
+
+dma_buf_facts prove_dma_buf(int descriptor, const about& what) {
+    // First what /proc says, because looking there harms no file of any kind. /proc/thread-self and not /proc/self: the
+    // threads of a process may have a table of descriptors each.
+    if (kernel::system().fcntl(descriptor, F_GETFD, 0) == -1) {
+        fail(EBADF, what, "there is no such open descriptor");
+    }
+    std::string text;
+    try {
+        text = kernel::read_text("/proc/thread-self/fdinfo/" + std::to_string(descriptor), std::size_t{64} << 10);
+    } catch (const std::system_error& failed) {
+        fail(failed.code().value(), what,
+             "whether the descriptor is a dma-buf is told by /proc, which cannot be read: mount /proc");
+    }
+    kernel::fdinfo_text said = kernel::parse_fdinfo(text);
+    if (said.exporter.empty()) {
+        refuse_as_no_dma_buf(what);
+    }
+    // A dma-buf refuses a synchronisation with unknown flags before it touches anything; nothing else knows the
+    // request.
+    dma_buf_sync nonsense{~std::uint64_t{0}};
+    if (kernel::ioctl(descriptor, kernel::dma_buf::sync, &nonsense) != EINVAL) {
+        refuse_as_no_dma_buf(what);
+    }
+    dma_buf_facts facts;
+    const off_t end = kernel::system().lseek(descriptor, 0, SEEK_END);
+    if (end <= 0 || static_cast<std::uint64_t>(end) > SIZE_MAX) {
+        fail(EINVAL, what, "the dma-buf does not say its size");
+    }
+    facts.bytes = static_cast<std::size_t>(end);
+    facts.exporter = std::move(said.exporter);
+    facts.name = std::move(said.name);
+    return facts;
+}
+
+void set_dma_buf_name(int descriptor, const std::string& name) noexcept {
+    std::array<char, kernel::dma_buf::name_bytes + 1> cut{};
+    std::memcpy(cut.data(), name.data(), std::min(name.size(), kernel::dma_buf::name_bytes));
+    (void)kernel::ioctl(descriptor, kernel::dma_buf::set_name, cut.data());
+}
+
+kernel::mapping map_block(int descriptor, std::size_t bytes, std::size_t alignment, off_t offset) {
+    if (alignment <= kernel::page_size()) {
+        return kernel::map_shared(descriptor, bytes, offset);
+    }
+    // Room for any place of the block in it; what is not needed of it goes back at once.
+    if (bytes > SIZE_MAX - alignment) {
+        errno = ENOMEM;
+        kernel::throw_errno("mmap");
+    }
+    const std::size_t room_bytes = bytes + alignment;
+    void* const room =
+        kernel::system().mmap(nullptr, room_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) { // NOLINT(performance-no-int-to-ptr): the C library's own constant
+        kernel::throw_errno("mmap");
+    }
+    auto* const begin = static_cast<std::byte*>(room);
+    const std::size_t before = (alignment - reinterpret_cast<std::uintptr_t>(begin) % alignment) % alignment;
+    std::byte* const at = begin + before;
+    kernel::mapping whole{begin, room_bytes};
+    void* const mapped =
+        kernel::system().mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, offset);
+    if (mapped == MAP_FAILED) { // NOLINT(performance-no-int-to-ptr): the C library's own constant
+        kernel::throw_errno("mmap");
+    }
+    whole.forget();
+    kernel::mapping{before != 0 ? begin : nullptr, before}.reset();
+    kernel::mapping{at + bytes, room_bytes - before - bytes}.reset();
+    kernel::mapping result{at, bytes};
+    if (kernel::retried([&] { return kernel::system().madvise(at, bytes, MADV_DONTFORK); }) != 0) {
+        kernel::throw_errno("madvise(MADV_DONTFORK)");
+    }
+    return result;
+}
+
+dma_buf_memory::dma_buf_memory(parts whole) noexcept
+    : memory{whole.mapped.data(), whole.mapped.size(),
+             whole.how == agreement::sync ? cache_mode::host : cache_mode::none},
+      parts_{std::move(whole)} {}
+
+void dma_buf_memory::sync(std::uint64_t flags, const char* operation) {
+    dma_buf_sync call{flags};
+    const int failed = kernel::ioctl(parts_.descriptor.get(), kernel::dma_buf::sync, &call);
+    if (failed != 0) {
+        fail(failed, {operation, parts_.device, parts_.block, capacity()},
+             "the kernel could not make the CPU's cache and memory agree");
+    }
+}
+
+void dma_buf_memory::begin_access(direction way) {
+    if (parts_.how == agreement::barrier || !parts_.descriptor) {
+        kernel::memory_barrier();
+    } else {
+        sync(DMA_BUF_SYNC_START | static_cast<unsigned>(way), "lock");
+    }
+}
+
+void dma_buf_memory::end_access(direction way) {
+    if (parts_.how == agreement::barrier || !parts_.descriptor) {
+        kernel::memory_barrier();
+    } else {
+        sync(DMA_BUF_SYNC_END | static_cast<unsigned>(way), "unlock");
+    }
+}
+
+void dma_buf_memory::abandon() noexcept {
+    parts_.descriptor.reset();
+    parts_.mapped.forget();
+}
+
+proven_dma_buf duplicate_proven(int descriptor, const about& what) {
+    proven_dma_buf proven;
+    try {
+        proven.descriptor = kernel::duplicate(descriptor);
+    } catch (const std::system_error& failed) {
+        const int value = failed.code().value();
+        fail(value, what,
+             value == EBADF ? "there is no such open descriptor"
+                            : "close files or blocks, or raise the limit (ulimit -n)");
+    }
+    proven.facts = prove_dma_buf(proven.descriptor.get(), what);
+    return proven;
+}
+
+dma_buf_memory::parts mapped_parts(proven_dma_buf proven, const about& what) {
+    dma_buf_memory::parts whole;
+    whole.how = proven.facts.is_vcsm_cmas() ? agreement::barrier : agreement::sync;
+    whole.device = what.device;
+    whole.block = what.block;
+    try {
+        whole.mapped = kernel::map_shared(proven.descriptor.get(), proven.facts.bytes);
+    } catch (const std::system_error& failed) {
+        fail(failed.code().value(), what,
+             "the driver " + proven.facts.exporter + " that made it does not let the CPU map it");
+    }
+    whole.descriptor = std::move(proven.descriptor);
+    return whole;
+}
+
+std::unique_ptr<memory> map_dma_buf(int descriptor, std::string_view device, const std::string& block) {
+    const about what{"import", device, block};
+    return std::make_unique<dma_buf_memory>(mapped_parts(duplicate_proven(descriptor, what), what));
+}
+
+} // namespace vcsm::device

@@ -1,0 +1,77 @@
+// Memory behind a dma-buf descriptor: what dma-heap, udmabuf and vcsm-cma's blocks, and all imports, have in common.
+#pragma once
+
+#include "device/device.hpp"
+#include "device/report.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace vcsm::device {
+
+/// What the kernel says of a dma-buf.
+struct dma_buf_facts {
+    std::size_t bytes = 0;
+    std::string exporter; ///< the driver that made it
+    std::string name;
+
+    /// Made by /dev/vcsm-cma, by an allocation or an import. Its memory is coherent if allocated, and
+    /// DMA_BUF_IOCTL_SYNC on it crashes the kernel while a device is attached, or when what it imported is such a
+    /// block.
+    [[nodiscard]] bool is_vcsm_cmas() const noexcept;
+};
+
+/// Makes sure that a descriptor is a dma-buf, in ways that harm nothing whatever it is. Throws vcsm::error: EBADF for
+/// no descriptor, EINVAL for something else than a dma-buf, and what reading /proc gave when it cannot be told: an
+/// unproven descriptor can crash a kernel.
+[[nodiscard]] dma_buf_facts prove_dma_buf(int descriptor, const about& what);
+
+/// Gives a dma-buf the name that /proc shows, cut to what the kernel takes. Kernels that cannot are let be.
+void set_dma_buf_name(int descriptor, const std::string& name) noexcept;
+
+/// Maps all of a block whose address has to be a multiple of `alignment`. Throws as kernel::map_shared.
+[[nodiscard]] kernel::mapping map_block(int descriptor, std::size_t bytes, std::size_t alignment, off_t offset = 0);
+
+/// How the CPU's accesses are made to agree with the devices'.
+enum class agreement {
+    sync,   ///< DMA_BUF_IOCTL_SYNC: memory that the CPU caches
+    barrier ///< coherent memory; a barrier orders the accesses
+};
+
+class dma_buf_memory : public memory {
+  public:
+    struct parts {
+        kernel::unique_fd descriptor;
+        kernel::mapping mapped;
+        agreement how = agreement::sync;
+        std::string device; ///< for messages, as the block's name
+        std::string block;
+    };
+    explicit dma_buf_memory(parts whole) noexcept;
+
+    void begin_access(direction way) override;
+    void end_access(direction way) override;
+    [[nodiscard]] int dmabuf() override { return parts_.descriptor.get(); }
+    void release() noexcept override { parts_.descriptor.reset(); }
+    void abandon() noexcept override;
+
+  private:
+    void sync(std::uint64_t flags, const char* operation);
+
+    parts parts_;
+};
+
+/// What every device that needs no more does with a descriptor of another: duplicates, proves and maps it.
+[[nodiscard]] std::unique_ptr<memory> map_dma_buf(int descriptor, std::string_view device, const std::string& block);
+
+/// A descriptor of our own that is proven. All that follows is done with it, because no other thread knows to close or
+/// to replace it.
+struct proven_dma_buf {
+    kernel::unique_fd descriptor;
+    dma_buf_facts facts;
+};
+/// Throws as prove_dma_buf.
+[[nodiscard]] proven_dma_buf duplicate_proven(int descriptor, const about& what);
+[[nodiscard]] dma_buf_memory::parts mapped_parts(proven_dma_buf proven, const about& what);
+
+} // namespace vcsm::device

@@ -1,0 +1,103 @@
+#include "device/dma_heap.hpp"
+
+#include "device/dma_buf.hpp"
+#include "kernel/dma_heap.hpp"
+
+#include <limits>
+
+namespace vcsm::device {
+
+namespace {
+
+class dma_heap final : public device {
+  public:
+    explicit dma_heap(heap opened) : heap_{std::move(opened)}, name_{"dma-heap:" + heap_.name()} {}
+
+    [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+    [[nodiscard]] capabilities gives() const noexcept override {
+        return {.videocore_handle = false, .bus_address = false, .dmabuf = true, .host_cache = true};
+    }
+    [[nodiscard]] std::size_t max_bytes() const noexcept override {
+        return static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) & ~(kernel::page_size() - 1);
+    }
+    [[nodiscard]] std::unique_ptr<memory> allocate(const request& wanted) override;
+    [[nodiscard]] std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& block) override {
+        return map_dma_buf(descriptor, name_, block);
+    }
+    void abandon() noexcept override { heap_.abandon(); }
+
+  private:
+    heap heap_;
+    std::string name_;
+};
+
+std::unique_ptr<memory> dma_heap::allocate(const request& wanted) {
+    const about what{"allocate", name_, wanted.name, wanted.bytes};
+    const std::size_t bytes = kernel::round_up_to_pages(wanted.bytes);
+    int failed = 0;
+    dma_buf_memory::parts whole;
+    whole.descriptor = heap_.allocate(bytes, failed);
+    if (!whole.descriptor) {
+        fail(failed, what,
+             failed != ENOMEM                   ? "the heap refuses"
+             : heap_.name() == all_heaps.back() ? free_memory()
+                                                : free_contiguous_memory());
+    }
+    try {
+        whole.mapped = map_block(whole.descriptor.get(), bytes, wanted.alignment);
+    } catch (const std::system_error& error) {
+        fail(error.code().value(), what, "it could not be mapped");
+    }
+    set_dma_buf_name(whole.descriptor.get(), wanted.name);
+    whole.device = name_;
+    whole.block = wanted.name;
+    return std::make_unique<dma_buf_memory>(std::move(whole));
+}
+
+} // namespace
+
+heap::heap(std::string_view name) : name_{name} {
+    const std::string path = std::string{kernel::dma_heap::directory} + "/" + name_;
+    const std::string operation = "open " + path;
+    node_ = kernel::try_open(path, O_RDONLY);
+    if (!node_) {
+        const int failed = errno;
+        fail(failed, {operation},
+             failed == EACCES || failed == EPERM
+                 ? "the heap belongs to another group: add the user to it (usermod -aG video), or install a udev rule"
+                 : "list " + std::string{kernel::dma_heap::directory} + " for the heaps that there are");
+    }
+    // A request for nothing is refused by every heap, and not known by anything else.
+    dma_heap_allocation_data nothing{};
+    nothing.fd_flags = O_RDWR | O_CLOEXEC;
+    if (kernel::ioctl(node_.get(), kernel::dma_heap::alloc, &nothing) == ENOTTY) {
+        fail(ENOTTY, {operation}, "it is no dma-heap");
+    }
+}
+
+kernel::unique_fd heap::allocate(std::size_t bytes, int& failed_with) const noexcept {
+    dma_heap_allocation_data call{};
+    call.len = bytes;
+    call.fd_flags = O_RDWR | O_CLOEXEC;
+    failed_with = kernel::ioctl(node_.get(), kernel::dma_heap::alloc, &call);
+    return kernel::unique_fd{failed_with == 0 ? static_cast<int>(call.fd) : -1};
+}
+
+std::unique_ptr<device> open_dma_heap(std::optional<std::string_view> heap_name) {
+    if (heap_name) {
+        return std::make_unique<dma_heap>(heap{*heap_name});
+    }
+    std::optional<error> worst; // the first that is there but cannot be opened says more than one that is not there
+    for (const std::string_view name : all_heaps) {
+        try {
+            return std::make_unique<dma_heap>(heap{name});
+        } catch (const error& refused) {
+            if (!worst || (worst->code().value() == ENOENT && refused.code().value() != ENOENT)) {
+                worst = refused;
+            }
+        }
+    }
+    throw error{*worst};
+}
+
+} // namespace vcsm::device
