@@ -17,7 +17,8 @@ std::mutex& allocations() {
 
 descriptor_room::descriptor_room(const about& what) : one_at_a_time_{allocations()} {
     const auto refuse = [&what] {
-        fail(errno, what,
+        const int failed = errno;
+        fail(failed, what,
              "this device needs " + std::to_string(spare_descriptors) +
                  " free descriptors to be safe: close files or blocks, or raise the limit (ulimit -n)");
     };

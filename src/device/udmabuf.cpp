@@ -41,7 +41,8 @@ kernel::unique_fd sealed_pages(std::size_t bytes, const about& what) {
         kernel::retried([&] { return calls.memfd_create("vcsm", MFD_CLOEXEC | MFD_ALLOW_SEALING); })};
     if (!pages || kernel::retried([&] { return calls.ftruncate(pages.get(), static_cast<off_t>(bytes)); }) != 0 ||
         kernel::retried([&] { return calls.fcntl(pages.get(), F_ADD_SEALS, F_SEAL_SHRINK); }) != 0) {
-        fail(errno, what, errno == ENOMEM ? free_memory() : "no memfd could be had for its pages");
+        const int failed = errno;
+        fail(failed, what, failed == ENOMEM ? free_memory() : "no memfd could be had for its pages");
     }
     return pages;
 }

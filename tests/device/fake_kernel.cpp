@@ -15,7 +15,9 @@ namespace fakes {
 namespace {
 
 /// A file of text, or a directory whose names lie in it, each ended by a NUL.
-struct file final : object {};
+struct file final : object {
+    place map(std::size_t, off_t offset) override { return {backing, offset}; }
+};
 
 std::string number_of(unsigned long number) {
     std::string text;
