@@ -30,6 +30,7 @@ class VCSM_API error : public std::system_error {
   public:
     /// `errno_value` is a positive errno.
     error(int errno_value, failure what);
+    /// The sentence.
     [[nodiscard]] const char* what() const noexcept override;
     /// What it was about, part by part.
     [[nodiscard]] const failure& details() const noexcept;
@@ -42,12 +43,14 @@ class VCSM_API error : public std::system_error {
 /// There is no room for a block (ENOMEM).
 class VCSM_API out_of_memory : public error {
   public:
+    /// With ENOMEM as its code.
     explicit out_of_memory(failure what);
 };
 
 /// The device cannot do that at all (ENOTSUP); the sentence names one that can.
 class VCSM_API not_supported : public error {
   public:
+    /// With ENOTSUP as its code.
     explicit not_supported(failure what);
 };
 
@@ -55,6 +58,7 @@ class VCSM_API not_supported : public error {
 /// belongs to the process that this one was forked from.
 class VCSM_API no_block : public error {
   public:
+    /// With EBADF as its code.
     explicit no_block(failure what);
 };
 

@@ -14,12 +14,15 @@ namespace vcsm {
 /// What a lock is for. Each is a value, so that `lock(vcsm::access::read)` can give const bytes.
 namespace access {
 
+/// The type of `read`.
 struct read_t {
     explicit read_t() = default;
 };
+/// The type of `write`.
 struct write_t {
     explicit write_t() = default;
 };
+/// The type of `overwrite`.
 struct overwrite_t {
     explicit overwrite_t() = default;
 };
@@ -83,14 +86,17 @@ class VCSM_API held_lock {
 template <class T>
 class [[nodiscard]] lock {
   public:
-    using element_type = T;
-    using value_type = std::remove_cv_t<T>;
-    using iterator = T*;
+    using element_type = T;                 ///< const where the lock is for reading
+    using value_type = std::remove_cv_t<T>; ///< what an element is, const or not
+    using iterator = T*;                    ///< what begin() and end() give
 
     /// Empty: holds no lock.
     lock() noexcept = default;
+    /// For shared_memory::lock(), which is where locks come from.
     lock(detail::held_lock held, std::span<T> view) noexcept : held_{std::move(held)}, view_{view} {}
+    /// Takes the lock over; `other` is empty then.
     lock(lock&& other) noexcept : held_{std::move(other.held_)}, view_{std::exchange(other.view_, {})} {}
+    /// The same; the lock that this object held is given back first.
     lock& operator=(lock&& other) noexcept {
         if (this != &other) {
             held_ = std::move(other.held_);
@@ -101,12 +107,17 @@ class [[nodiscard]] lock {
     /// Unlocks. A failure to hand over what was written cannot be told from here: call unlock() to learn of it.
     ~lock() = default;
 
+    /// The first element; nullptr for an empty lock.
     [[nodiscard]] T* data() const noexcept { return view_.data(); }
     /// In elements of T.
     [[nodiscard]] std::size_t size() const noexcept { return view_.size(); }
+    /// In bytes.
     [[nodiscard]] std::size_t size_bytes() const noexcept { return view_.size_bytes(); }
+    /// Whether there is no element to see.
     [[nodiscard]] bool empty() const noexcept { return view_.empty(); }
+    /// The first element.
     [[nodiscard]] T* begin() const noexcept { return view_.data(); }
+    /// Behind the last element.
     [[nodiscard]] T* end() const noexcept { return view_.data() + view_.size(); }
     /// No check of the index.
     [[nodiscard]] T& operator[](std::size_t index) const noexcept { return view_[index]; }

@@ -14,29 +14,29 @@ namespace vcsm {
 
 /// A way to get blocks that the library knows, and whether it can be used here and now.
 struct device_info {
-    std::string name;    ///< what use() and VCSM_DEVICE take
-    std::string node;    ///< the path that it opens; empty for the simulated device
-    bool usable = false; ///< it could be opened
-    std::string why;     ///< why not, or why it would not be chosen; empty otherwise
-    bool chosen = false; ///< it is what the service has open, or would open now
-    bool videocore_handle = false;
-    bool bus_address = false;
-    bool dmabuf = false;
-    bool host_cache = false;
-    std::size_t max_bytes = 0; ///< the largest block that its interface can express
+    std::string name;              ///< what use() and VCSM_DEVICE take
+    std::string node;              ///< the path that it opens; empty for the simulated device
+    bool usable = false;           ///< it could be opened
+    std::string why;               ///< why not, or why it would not be chosen; empty otherwise
+    bool chosen = false;           ///< it is what the service has open, or would open now
+    bool videocore_handle = false; ///< its blocks have one
+    bool bus_address = false;      ///< its blocks have one
+    bool dmabuf = false;           ///< its blocks can be imported and exported as descriptors
+    bool host_cache = false;       ///< the CPU can cache its blocks
+    std::size_t max_bytes = 0;     ///< the largest block that its interface can express
 };
 
 /// One of this process's blocks. Where several handles share one, each is listed.
 struct block_info {
-    std::uint32_t handle = 0;
-    std::string name;
-    std::string device;
-    std::size_t size = 0;
-    std::size_t capacity = 0;
-    cache_mode cache = cache_mode::none; ///< as granted
-    unsigned locks = 0;
-    std::optional<std::uint32_t> videocore_handle;
-    std::optional<std::uint64_t> bus_address;
+    std::uint32_t handle = 0;                      ///< as shared_memory::handle() gives it
+    std::string name;                              ///< whole
+    std::string device;                            ///< the name of the device that it is on
+    std::size_t size = 0;                          ///< bytes asked for
+    std::size_t capacity = 0;                      ///< bytes that the kernel gave
+    cache_mode cache = cache_mode::none;           ///< as granted
+    unsigned locks = 0;                            ///< how many are held now
+    std::optional<std::uint32_t> videocore_handle; ///< none where VideoCore does not know the block
+    std::optional<std::uint64_t> bus_address;      ///< none where VideoCore does not see the block
 };
 
 /// Every device that the library knows, in the order in which it would be chosen. Opens and closes each.
@@ -65,7 +65,9 @@ class VCSM_API service_manager {
   public:
     /// Throws vcsm::error where no device can be used.
     service_manager();
+    /// Takes over what `other` holds.
     service_manager(service_manager&& other) noexcept;
+    /// The same; what this object held is let go of first.
     service_manager& operator=(service_manager&& other) noexcept;
     ~service_manager();
 

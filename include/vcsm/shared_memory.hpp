@@ -54,9 +54,12 @@ class VCSM_API shared_memory {
     /// Throws std::invalid_argument (size 0; an alignment that is no power of two), std::length_error (more than the
     /// device's interface can express), vcsm::out_of_memory, vcsm::error.
     explicit shared_memory(std::size_t size, std::string_view name = {}, block_options options = {});
+    /// The same, with this cache mode.
     shared_memory(std::size_t size, std::string_view name, cache_mode cache)
         : shared_memory{size, name, block_options{cache, 1}} {}
+    /// Takes the block over; `other` is empty then.
     shared_memory(shared_memory&& other) noexcept;
+    /// The same; the block that this object held is freed first.
     shared_memory& operator=(shared_memory&& other) noexcept;
     ~shared_memory();
 
@@ -138,6 +141,7 @@ class VCSM_API shared_memory {
     /// constructor throws; then the block is as it was.
     void resize(std::size_t size);
 
+    /// Each has the other's block then.
     friend void swap(shared_memory& a, shared_memory& b) noexcept { a.reference_.swap(b.reference_); }
 
   private:

@@ -17,13 +17,13 @@ namespace vcsm {
 ///     auto view = block.lock(vcsm::access::write);
 ///     vcsm::copy_strided(view.data(), picture, {1, shape, into, out_of});
 struct strided {
-    std::size_t element_bytes = 1;
+    std::size_t element_bytes = 1; ///< of one element
     /// Elements in each dimension, the outermost first. Empty: a single element.
     std::span<const std::size_t> shape;
     /// Bytes from one element to the next in each dimension: any number, below 0 too. 0 in the source repeats an
     /// element.
     std::span<const std::ptrdiff_t> target_strides;
-    std::span<const std::ptrdiff_t> source_strides;
+    std::span<const std::ptrdiff_t> source_strides; ///< in the same way
 };
 
 /// The largest number of dimensions.

@@ -16,15 +16,15 @@ namespace vcsm::videocore {
 
 /// One block as VideoCore sees it.
 struct block_state {
-    std::uint32_t videocore_handle = 0;
-    std::string name;
-    std::size_t bytes = 0;         ///< as asked for
-    std::size_t capacity = 0;      ///< as taken from the memory: whole pages
-    std::uint64_t bus_address = 0; ///< of its first byte
-    cache_mode cache = cache_mode::none;
-    unsigned locks = 0;     ///< how often the program has it locked now
-    unsigned held = 0;      ///< VideoCore's own references
-    bool allocated = false; ///< the program has not freed it
+    std::uint32_t videocore_handle = 0;  ///< what VideoCore knows it by
+    std::string name;                    ///< as the program gave it
+    std::size_t bytes = 0;               ///< as asked for
+    std::size_t capacity = 0;            ///< as taken from the memory: whole pages
+    std::uint64_t bus_address = 0;       ///< of its first byte
+    cache_mode cache = cache_mode::none; ///< who caches it
+    unsigned locks = 0;                  ///< how often the program has it locked now
+    unsigned held = 0;                   ///< VideoCore's own references
+    bool allocated = false;              ///< the program has not freed it
 };
 
 /// Copies what VideoCore sees, from `offset` bytes into the block on. Throws vcsm::error: ENOENT for a handle that
