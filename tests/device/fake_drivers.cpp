@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <stdexcept>
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -405,7 +406,10 @@ int mailbox_driver::ioctl(unsigned long number, void* argument) {
             answer = next_handle++;
             blocks[answer] = {values[0], values[2], next_bus_address, 0};
             const std::string left(values[0], '\xa5');
-            (void)::pwrite(physical, left.data(), left.size(), next_bus_address & 0x3fffffff);
+            if (::pwrite(physical, left.data(), left.size(), next_bus_address & 0x3fffffff) !=
+                static_cast<ssize_t>(left.size())) {
+                throw std::runtime_error{"fake_drivers: the file that stands for physical memory is full"};
+            }
             next_bus_address += values[0];
         }
         break;
