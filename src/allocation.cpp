@@ -1,6 +1,7 @@
 #include "allocation.hpp"
 
 #include "log.hpp"
+#include "refusal.hpp"
 
 #include <utility>
 
@@ -49,21 +50,13 @@ unsigned allocation::locks() const {
     return locks_;
 }
 
-// Devices know nothing of names: the block's is added here.
 void allocation::rethrow(const char* operation) const {
     failure about;
     about.operation = operation;
     about.device = device_->name();
     about.block = name_;
     about.bytes = capacity_;
-    try {
-        throw;
-    } catch (const error& refused) {
-        about.remedy = refused.details().remedy;
-        throw_error(refused.code().value(), std::move(about));
-    } catch (const std::system_error& refused) {
-        throw_error(refused.code().value(), std::move(about));
-    }
+    rethrow_about(std::move(about));
 }
 
 void allocation::begin(access_kind kind) {

@@ -3,6 +3,7 @@
 #include "device/choose.hpp"
 #include "device/simulated.hpp"
 #include "log.hpp"
+#include "refusal.hpp"
 
 #include <vcsm/vcsm.hpp>
 
@@ -146,11 +147,8 @@ std::shared_ptr<allocation> service::make_allocation(const std::shared_ptr<devic
         return std::make_shared<allocation>(from,
                                             from->allocate({size, std::string{name}, options.cache, options.alignment}),
                                             std::string{name}, options.alignment);
-    } catch (const error& refused) {
-        about.remedy = refused.details().remedy;
-        throw_error(refused.code().value(), std::move(about));
-    } catch (const std::system_error& refused) {
-        throw_error(refused.code().value(), std::move(about));
+    } catch (...) {
+        rethrow_about(std::move(about));
     }
 }
 
@@ -204,11 +202,8 @@ std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_vi
                                                        std::string{name});
             const std::size_t size = memory->capacity();
             return registry_.enter(std::make_shared<block>(std::move(memory), 0, size, std::string{name}));
-        } catch (const error& refused) {
-            about.remedy = refused.details().remedy;
-            throw_error(refused.code().value(), std::move(about));
-        } catch (const std::system_error& refused) {
-            throw_error(refused.code().value(), std::move(about));
+        } catch (...) {
+            rethrow_about(std::move(about));
         }
     });
 }
@@ -231,7 +226,12 @@ void service::resize(const reference& of, std::size_t size) {
         which.move_to(another, size);
     } catch (...) {
         another->release(fate::freed);
-        throw;
+        failure about;
+        about.operation = "resize";
+        about.device = from->name();
+        about.block = which.name();
+        about.bytes = size;
+        rethrow_about(std::move(about));
     }
     old->release(fate::freed);
 }

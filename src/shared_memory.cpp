@@ -1,6 +1,7 @@
 #include <vcsm/shared_memory.hpp>
 
 #include "copy.hpp"
+#include "refusal.hpp"
 #include "service.hpp"
 
 #include <stdexcept>
@@ -17,15 +18,12 @@ auto asked(detail::reference& reference, const char* operation, Ask&& ask) {
     const detail::block& which = reference.get();
     try {
         return which.memory()->with_memory(ask);
-    } catch (const no_block&) {
-        throw;
-    } catch (const error& refused) {
+    } catch (...) {
         failure about;
         about.operation = operation;
         about.device = which.memory()->from().name();
         about.block = which.name();
-        about.remedy = refused.details().remedy;
-        throw_error(refused.code().value(), std::move(about));
+        detail::rethrow_about(std::move(about));
     }
 }
 
@@ -151,14 +149,8 @@ int shared_memory::dmabuf() const {
 }
 
 int shared_memory::export_dmabuf() const {
-    kernel::unique_fd exported = asked(held(reference_), "export", [](device::memory& memory) {
-        const int own = memory.dmabuf();
-        try {
-            return kernel::duplicate(own);
-        } catch (const std::system_error& refused) {
-            throw error{refused.code().value(), {}};
-        }
-    });
+    kernel::unique_fd exported =
+        asked(held(reference_), "export", [](device::memory& memory) { return kernel::duplicate(memory.dmabuf()); });
     reference_->handed_out = true;
     return exported.release();
 }
