@@ -79,7 +79,8 @@ class vcsm_cma final : public device {
         return {.videocore_handle = true, .bus_address = true, .dmabuf = true, .host_cache = heap_.has_value()};
     }
     [[nodiscard]] std::size_t max_bytes() const noexcept override {
-        return static_cast<std::size_t>(std::uint64_t{UINT32_MAX} & ~std::uint64_t{kernel::page_size() - 1});
+        // The driver's 32-bit size would express twice that; it answers ENOMEM from here on whatever there is.
+        return (std::size_t{1} << 31U) - kernel::page_size();
     }
     [[nodiscard]] std::unique_ptr<memory> allocate(const request& wanted) override;
     [[nodiscard]] std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& block) override;

@@ -144,7 +144,7 @@ TEST_F(choosing, the_survey_lists_each_device_with_its_reason_and_leaves_nothing
     }
     EXPECT_EQ(lines, "vcsm-cma usable\nvcsm not because\ndma-heap:linux,cma usable\ndma-heap:system not because\n"
                      "udmabuf not because\nmailbox not because\nv3d not because\nsimulated usable because\n");
-    EXPECT_EQ(all[0].max_bytes, 0xfffff000U);
+    EXPECT_EQ(all[0].max_bytes, 0x80000000U - static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
     EXPECT_TRUE(all[0].videocore_handle && all[0].bus_address && all[0].dmabuf && all[0].host_cache);
 }
 
