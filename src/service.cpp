@@ -184,7 +184,7 @@ std::shared_ptr<reference> service::own_block_of(int descriptor) {
     return nullptr;
 }
 
-std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_view name) {
+std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_view name, std::size_t size) {
     if (descriptor < 0) {
         throw std::invalid_argument{"cannot import a dma-buf: " + std::to_string(descriptor) + " is no descriptor"};
     }
@@ -200,8 +200,16 @@ std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_vi
         try {
             auto memory = std::make_shared<allocation>(from, from->import_dmabuf(descriptor, std::string{name}),
                                                        std::string{name});
-            const std::size_t size = memory->capacity();
-            return registry_.enter(std::make_shared<block>(std::move(memory), 0, size, std::string{name}));
+            const std::size_t there = memory->capacity();
+            if (size > there) {
+                memory->release(fate::freed);
+                throw std::length_error{"cannot import " + std::to_string(size) + " bytes of a dma-buf that has " +
+                                        std::to_string(there)};
+            }
+            return registry_.enter(
+                std::make_shared<block>(std::move(memory), 0, size == 0 ? there : size, std::string{name}));
+        } catch (const std::length_error&) {
+            throw;
         } catch (...) {
             rethrow_about(std::move(about));
         }

@@ -43,7 +43,7 @@ class VCSM_API service {
     [[nodiscard]] std::shared_ptr<reference> allocate(std::size_t size, std::string_view name,
                                                       const block_options& options);
     /// See vcsm::shared_memory::from_dmabuf().
-    [[nodiscard]] std::shared_ptr<reference> import_dmabuf(int descriptor, std::string_view name);
+    [[nodiscard]] std::shared_ptr<reference> import_dmabuf(int descriptor, std::string_view name, std::size_t size);
     /// A second handle to the same block. Throws vcsm::no_block.
     [[nodiscard]] std::shared_ptr<reference> share(const reference& of);
     /// See vcsm::shared_memory::resize().

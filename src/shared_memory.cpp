@@ -73,8 +73,8 @@ shared_memory::~shared_memory() {
     close();
 }
 
-shared_memory shared_memory::from_dmabuf(int descriptor, std::string_view name) {
-    return shared_memory{detail::service::instance().import_dmabuf(descriptor, name)};
+shared_memory shared_memory::from_dmabuf(int descriptor, std::string_view name, std::size_t size) {
+    return shared_memory{detail::service::instance().import_dmabuf(descriptor, name, size)};
 }
 
 namespace {

@@ -63,9 +63,10 @@ class VCSM_API shared_memory {
     shared_memory& operator=(shared_memory&& other) noexcept;
     ~shared_memory();
 
-    /// The memory that a dma-buf descriptor stands for. The descriptor stays the caller's. One of this process's own
-    /// blocks gives a second reference to it. Throws vcsm::error: not_supported where the device cannot import.
-    [[nodiscard]] static shared_memory from_dmabuf(int descriptor, std::string_view name = {});
+    /// The memory that a dma-buf descriptor stands for, `size` bytes of it (0: all). The descriptor stays the caller's.
+    /// One of this process's own blocks gives a second reference to it, with that block's size. Throws
+    /// std::length_error for more bytes than there are, vcsm::error: not_supported where the device cannot import.
+    [[nodiscard]] static shared_memory from_dmabuf(int descriptor, std::string_view name = {}, std::size_t size = 0);
     /// A second object, with a handle of its own, on the same block, which is freed with the last of them.
     [[nodiscard]] shared_memory share() const;
 

@@ -6,6 +6,7 @@
 #include <vcsm/lock.hpp>          // IWYU pragma: export
 #include <vcsm/service.hpp>       // IWYU pragma: export
 #include <vcsm/shared_memory.hpp> // IWYU pragma: export
+#include <vcsm/socket.hpp>        // IWYU pragma: export
 #include <vcsm/strided.hpp>       // IWYU pragma: export
 #include <vcsm/types.hpp>         // IWYU pragma: export
 #include <vcsm/videocore.hpp>     // IWYU pragma: export

@@ -129,6 +129,16 @@ void dma_buf_memory::end_access(direction way) {
     }
 }
 
+bool dma_buf_memory::is(const file_identity& other) const noexcept {
+    if (!parts_.descriptor) {
+        return false;
+    }
+    if (!identity_) {
+        identity_ = identity_of(parts_.descriptor.get());
+    }
+    return identity_ == other;
+}
+
 void dma_buf_memory::abandon() noexcept {
     parts_.descriptor.reset();
     parts_.mapped.forget();

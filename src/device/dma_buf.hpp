@@ -5,6 +5,7 @@
 #include "device/report.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace vcsm::device {
@@ -52,6 +53,7 @@ class dma_buf_memory : public memory {
     void begin_access(direction way) override;
     void end_access(direction way) override;
     [[nodiscard]] int dmabuf() override { return parts_.descriptor.get(); }
+    [[nodiscard]] bool is(const file_identity& other) const noexcept override;
     void release() noexcept override { parts_.descriptor.reset(); }
     void abandon() noexcept override;
 
@@ -59,6 +61,7 @@ class dma_buf_memory : public memory {
     void sync(std::uint64_t flags, const char* operation);
 
     parts parts_;
+    mutable std::optional<file_identity> identity_; // asked for once
 };
 
 /// What every device that needs no more does with a descriptor of another: duplicates, proves and maps it.

@@ -126,6 +126,9 @@ class created_memory final : public memory {
         }
         return exported_.get();
     }
+    [[nodiscard]] bool is(const file_identity& other) const noexcept override {
+        return exported_ && identity_of(exported_.get()) == other;
+    }
     void release() noexcept override {
         exported_.reset();
         handle_.reset();

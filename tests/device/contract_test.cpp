@@ -19,6 +19,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -416,6 +417,24 @@ TEST_P(contract_dmabuf, another_process_that_imports_a_descriptor_sees_and_write
         block.copy_to(seen, 1000);
         EXPECT_EQ(seen, pattern(100, 5));
     }
+}
+
+TEST_P(contract_dmabuf, a_block_sent_over_a_socket_is_the_same_memory_in_both_processes) {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    vcsm::shared_memory block{5000, "sent"};
+    block.copy_from(pattern(5000, 9));
+    vcsm::send_block(ends[0], block);
+    EXPECT_EQ(in_child([&] {
+                  auto theirs = vcsm::receive_block(ends[1]);
+                  const bool same = theirs.name() == "sent" && theirs.to_vector<unsigned char>() == pattern(5000, 9);
+                  theirs.copy_from(pattern(5000, 10));
+                  return same ? 0 : 1;
+              }),
+              0);
+    EXPECT_EQ(block.to_vector<unsigned char>(), pattern(5000, 10));
+    ::close(ends[0]);
+    ::close(ends[1]);
 }
 
 TEST_P(contract_dmabuf, what_is_no_dma_buf_is_not_imported_and_nothing_is_left) {

@@ -400,6 +400,18 @@ TEST_F(vcsm_cma, whichever_call_of_an_import_fails_nothing_is_left_and_nothing_c
     }
 }
 
+TEST_F(vcsm_cma_with_heap, a_block_knows_descriptors_of_itself_so_that_the_driver_is_not_asked_to_import_them) {
+    open();
+    for (const cache_mode cache : {cache_mode::none, cache_mode::host}) {
+        const auto block = device_->allocate({4096, "x", cache, 1});
+        const auto other = device_->allocate({4096, "y", cache, 1});
+        const int second = in_.fcntl(block->dmabuf(), F_DUPFD_CLOEXEC, 0);
+        EXPECT_TRUE(block->is(vcsm::device::identity_of(second).value()));
+        EXPECT_FALSE(other->is(vcsm::device::identity_of(second).value()));
+        in_.close(second);
+    }
+}
+
 // What crashes a kernel. The fake driver writes each down in `crashes`.
 
 TEST_F(vcsm_cma, only_a_proven_dma_buf_reaches_import) {
