@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -308,13 +309,22 @@ TEST_P(blocks_under_faults, leave_nothing_behind_and_say_what_failed) {
     EXPECT_EQ(failed, GetParam().expected);
 }
 
-TEST_F(blocks, ten_thousand_live_at_once) {
+TEST_F(blocks, ten_thousand_live_at_once_where_a_process_may_have_1024_descriptors) {
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit few{std::min<rlim_t>(1024, before.rlim_max), before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
     std::vector<shared_memory> many;
     many.reserve(10000);
     for (int i = 0; i < 10000; ++i) {
-        many.emplace_back(1, "one of many");
+        many.emplace_back(sizeof i, "one of many", i % 2 == 0 ? cache_mode::none : cache_mode::host);
+        many.back().copy_from(std::array{i});
     }
     EXPECT_EQ(vcsm::blocks().size(), 10000U);
+    for (int i = 0; i < 10000; i += 999) {
+        EXPECT_EQ(many[static_cast<std::size_t>(i)].to_vector<int>().at(0), i);
+    }
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 } // namespace
