@@ -20,9 +20,9 @@ std::size_t block::size() const {
     return size_;
 }
 
-std::byte* block::data() const {
+place block::place() const {
     const std::lock_guard guard{mutex_};
-    return memory_->data() + offset_;
+    return {memory_, {memory_->data() + offset_, size_}};
 }
 
 void block::move_to(std::shared_ptr<allocation> another, std::size_t size) {

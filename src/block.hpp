@@ -10,9 +10,16 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 
 namespace vcsm::detail {
+
+/// Where a block lies at one moment. Holding it keeps the memory mapped.
+struct place {
+    std::shared_ptr<allocation> memory;
+    std::span<std::byte> bytes; ///< of the block; nobody may touch them without a lock
+};
 
 /// A block: a named part of an allocation. Usually all of it. Resizing puts another allocation in the place of the old.
 class VCSM_API block {
@@ -22,6 +29,7 @@ class VCSM_API block {
     block& operator=(const block&) = delete;
     virtual ~block() = default;
 
+    [[nodiscard]] detail::place place() const;
     /// What it lies in now; keeps the memory mapped.
     [[nodiscard]] std::shared_ptr<allocation> memory() const;
     /// Bytes asked for.
@@ -30,8 +38,6 @@ class VCSM_API block {
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     /// Where it starts in its allocation, in bytes.
     [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
-    /// The CPU's address of its first byte; nobody may touch it without a lock.
-    [[nodiscard]] std::byte* data() const;
 
     /// Moves the content to `another` allocation, of `size` bytes. Throws vcsm::error: EBUSY for a locked block, or
     /// what its locks throw; then the block is as it was, and `another` is the caller's to release.

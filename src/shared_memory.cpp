@@ -27,28 +27,32 @@ auto asked(detail::reference& reference, const char* operation, Ask&& ask) {
     }
 }
 
-[[noreturn]] void throw_beyond(const detail::block& which, std::size_t offset) {
-    throw std::invalid_argument{"offset " + std::to_string(offset) + " is beyond the end of block \"" + which.name() +
-                                "\" of " + std::to_string(which.size()) + " bytes"};
+std::string described(const detail::block& which, std::size_t size) {
+    return "block \"" + which.name() + "\" of " + std::to_string(size) + " bytes";
 }
 
-[[noreturn]] void throw_too_much(const detail::block& which, const char* doing, std::size_t bytes, std::size_t offset) {
-    std::string text = "cannot " + std::string{doing} + " " + std::to_string(bytes) + " bytes";
-    if (offset > 0) {
-        text += " at offset " + std::to_string(offset);
-    }
-    throw std::length_error{text + ": block \"" + which.name() + "\" has " + std::to_string(which.size()) +
-                            " bytes; nothing was done"};
+[[noreturn]] void throw_beyond(const detail::block& which, std::size_t size, std::size_t offset) {
+    throw std::invalid_argument{"offset " + std::to_string(offset) + " is beyond the end of " + described(which, size)};
 }
 
-void check_part(const detail::block& which, const char* doing, std::size_t bytes, std::size_t offset) {
-    const std::size_t size = which.size();
+[[noreturn]] void throw_too_much(const detail::block& which, std::size_t size, const char* doing, std::size_t bytes,
+                                 std::size_t offset) {
+    throw std::length_error{"cannot " + std::string{doing} + " " + std::to_string(bytes) + " bytes at offset " +
+                            std::to_string(offset) + " of " + described(which, size) +
+                            ": they do not fit, nothing was done"};
+}
+
+// The part of the block that a copy is about.
+std::span<std::byte> part_of(const detail::block& which, const detail::place& whole, const char* doing,
+                             std::size_t bytes, std::size_t offset) {
+    const std::size_t size = whole.bytes.size();
     if (offset > size) {
-        throw_beyond(which, offset);
+        throw_beyond(which, size, offset);
     }
     if (bytes > size - offset) {
-        throw_too_much(which, doing, bytes, offset);
+        throw_too_much(which, size, doing, bytes, offset);
     }
+    return whole.bytes.subspan(offset, bytes);
 }
 
 } // namespace
@@ -155,55 +159,55 @@ int shared_memory::export_dmabuf() const {
     return exported.release();
 }
 
-std::span<std::byte> shared_memory::checked_part(std::size_t offset, std::size_t count, std::size_t element,
-                                                 std::size_t alignment) const {
+detail::held_part shared_memory::hold(detail::access_kind kind, std::size_t offset, std::size_t count,
+                                      std::size_t element, std::size_t alignment) const {
     const detail::block& which = held(reference_).get();
-    const std::size_t size = which.size();
+    detail::place whole = which.place();
+    const std::size_t size = whole.bytes.size();
     if (offset > size) {
-        throw_beyond(which, offset);
+        throw_beyond(which, size, offset);
     }
     const std::size_t there = (size - offset) / element;
     if (count == static_cast<std::size_t>(-1)) {
         count = there;
     } else if (count > there) {
-        throw_too_much(which, "lock", count > SIZE_MAX / element ? SIZE_MAX : count * element, offset);
+        throw_too_much(which, size, "lock", count > SIZE_MAX / element ? SIZE_MAX : count * element, offset);
     }
-    std::byte* const first = which.data() + offset;
+    std::byte* const first = whole.bytes.data() + offset;
     if (reinterpret_cast<std::uintptr_t>(first) % alignment != 0) {
-        throw std::invalid_argument{"offset " + std::to_string(offset) + " of block \"" + which.name() +
-                                    "\" is not aligned to the " + std::to_string(alignment) +
+        throw std::invalid_argument{"offset " + std::to_string(offset) + " of " + described(which, size) +
+                                    " is not aligned to the " + std::to_string(alignment) +
                                     " bytes that its elements need"};
     }
-    return {first, count * element};
-}
-
-detail::held_lock shared_memory::hold(detail::access_kind kind) const {
-    return {held(reference_).get().memory(), kind};
+    return {{std::move(whole.memory), kind}, first, count};
 }
 
 void shared_memory::write_bytes(std::span<const std::byte> source, std::size_t offset) {
     const detail::block& which = held(reference_).get();
-    check_part(which, "copy", source.size(), offset);
-    if (source.empty()) {
+    detail::place whole = which.place();
+    const std::span<std::byte> part = part_of(which, whole, "copy", source.size(), offset);
+    if (part.empty()) {
         return;
     }
     // A lock that promises to write all needs no invalidation, but VideoCore's bytes behind the end, in the block's
     // last cache line, must not be lost: whole lines (of 64 bytes, or the 128 of larger systems) only.
     constexpr std::size_t widest_cache_line = 128;
-    const bool whole = source.size() == which.size() && source.size() % widest_cache_line == 0;
-    detail::held_lock locked = hold(whole ? detail::access_kind::overwrite : detail::access_kind::write);
-    detail::copy_bytes(which.data() + offset, source.data(), source.size());
+    const bool all = part.size() == whole.bytes.size() && part.size() % widest_cache_line == 0;
+    detail::held_lock locked{std::move(whole.memory),
+                             all ? detail::access_kind::overwrite : detail::access_kind::write};
+    detail::copy_bytes(part.data(), source.data(), source.size());
     locked.unlock();
 }
 
 void shared_memory::read_bytes(std::span<std::byte> target, std::size_t offset) const {
     const detail::block& which = held(reference_).get();
-    check_part(which, "copy out", target.size(), offset);
-    if (target.empty()) {
+    detail::place whole = which.place();
+    const std::span<const std::byte> part = part_of(which, whole, "copy out", target.size(), offset);
+    if (part.empty()) {
         return;
     }
-    detail::held_lock locked = hold(detail::access_kind::read);
-    detail::copy_bytes(target.data(), which.data() + offset, target.size());
+    detail::held_lock locked{std::move(whole.memory), detail::access_kind::read};
+    detail::copy_bytes(target.data(), part.data(), target.size());
     locked.unlock();
 }
 

@@ -21,6 +21,13 @@ namespace detail {
 
 class reference;
 
+/// A lock, and the `count` elements from `first` on that it was taken for.
+struct held_part {
+    held_lock lock;
+    std::byte* first;
+    std::size_t count;
+};
+
 template <class Range>
 concept contiguous_bytes = std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
     std::is_trivially_copyable_v<std::ranges::range_value_t<Range>>;
@@ -112,9 +119,8 @@ class VCSM_API shared_memory {
         static_assert(std::is_trivially_copyable_v<T>, "VideoCore memory holds trivially copyable objects");
         constexpr detail::access_kind kind = detail::kind_of<Access>;
         using seen = std::conditional_t<kind == detail::access_kind::read, const T, T>;
-        const std::span<std::byte> part = checked_part(offset, count, sizeof(T), alignof(T));
-        detail::held_lock held = hold(kind);
-        return vcsm::lock<seen>{std::move(held), {reinterpret_cast<seen*>(part.data()), part.size() / sizeof(T)}};
+        detail::held_part part = hold(kind, offset, count, sizeof(T), alignof(T));
+        return vcsm::lock<seen>{std::move(part.lock), {reinterpret_cast<seen*>(part.first), part.count}};
     }
 
     /// Locks, copies all of `source` to `offset` bytes into the block, unlocks. Throws std::length_error for more than
@@ -147,9 +153,8 @@ class VCSM_API shared_memory {
 
   private:
     explicit shared_memory(std::shared_ptr<detail::reference> reference) noexcept;
-    [[nodiscard]] std::span<std::byte> checked_part(std::size_t offset, std::size_t count, std::size_t element,
-                                                    std::size_t alignment) const;
-    [[nodiscard]] detail::held_lock hold(detail::access_kind kind) const;
+    [[nodiscard]] detail::held_part hold(detail::access_kind kind, std::size_t offset, std::size_t count,
+                                         std::size_t element, std::size_t alignment) const;
     void write_bytes(std::span<const std::byte> source, std::size_t offset);
     void read_bytes(std::span<std::byte> target, std::size_t offset) const;
 
