@@ -90,7 +90,9 @@ std::shared_ptr<block> model::enter(std::shared_ptr<block> made) {
     return made;
 }
 
-std::shared_ptr<block> model::allocate(const block::description& wanted) {
+std::shared_ptr<block>
+model::make_block(const block::description& wanted,
+                  const std::function<std::unique_ptr<storage>(std::size_t offset, std::size_t bytes)>& make_storage) {
     if (wanted.bytes == 0) {
         fail(EINVAL, "allocate");
     }
@@ -99,17 +101,50 @@ std::shared_ptr<block> model::allocate(const block::description& wanted) {
         fail(ENOMEM, "allocate");
     }
     const std::size_t offset = take(bytes, wanted.alignment);
-    std::shared_ptr<block> made;
     try {
-        const bool cached = is_host_cached(wanted.cache);
-        made = std::make_shared<block>(shared_from_this(), wanted, offset, options_.bus_base + offset,
-                                       arena_ ? arena_->at(offset, bytes, cached)
-                                              : separate_storage(wanted.name, bytes, cached));
+        return std::make_shared<block>(shared_from_this(), wanted, offset, options_.bus_base + offset,
+                                       make_storage(offset, bytes));
     } catch (...) {
         give_back(offset, bytes);
         throw;
     }
-    return enter(std::move(made));
+}
+
+std::unique_ptr<storage> model::own_storage(const block::description& wanted, std::size_t offset, std::size_t bytes) {
+    const bool cached = is_host_cached(wanted.cache);
+    return arena_ ? arena_->at(offset, bytes, cached) : separate_storage(wanted.name, bytes, cached);
+}
+
+std::shared_ptr<block> model::allocate(const block::description& wanted) {
+    return enter(allocate_unknown(wanted));
+}
+
+std::shared_ptr<block> model::allocate_unknown(const block::description& wanted) {
+    return make_block(wanted,
+                      [&](std::size_t offset, std::size_t bytes) { return own_storage(wanted, offset, bytes); });
+}
+
+std::shared_ptr<block> model::adopt(kernel::unique_fd memfd, const block::description& what) {
+    return make_block(what, [&](std::size_t, std::size_t bytes) {
+        return storage_in(std::move(memfd), 0, bytes, is_host_cached(what.cache), false);
+    });
+}
+
+std::shared_ptr<block> model::allocate_in(kernel::unique_fd memfd, std::optional<std::size_t> position,
+                                          const block::description& wanted) {
+    return enter(make_block(wanted, [&](std::size_t offset, std::size_t bytes) {
+        return storage_in(std::move(memfd), position.value_or(offset), bytes, is_host_cached(wanted.cache), true);
+    }));
+}
+
+std::shared_ptr<block> model::introduce(const std::shared_ptr<block>& source, const std::string& name,
+                                        cache_mode cache) {
+    if (is_host_cached(cache)) {
+        const std::lock_guard guard{source->mutex_};
+        source->bytes().begin_caching();
+    }
+    return enter(
+        std::make_shared<block>(shared_from_this(), block::description{source->capacity(), name, cache, 1}, source));
 }
 
 std::shared_ptr<block> model::import(int memfd, const std::string& name, cache_mode cache) {

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -65,11 +66,15 @@ class block {
     /// The model makes blocks.
     block(std::shared_ptr<model> home, description what, std::size_t offset, std::uint64_t bus_address,
           std::unique_ptr<storage> bytes);
+    /// Another name of the memory of `source`, which it keeps.
+    block(std::shared_ptr<model> home, description what, std::shared_ptr<block> source);
     block(const block&) = delete;
     block& operator=(const block&) = delete;
     ~block();
 
+    /// 0: VideoCore does not know it.
     [[nodiscard]] std::uint32_t videocore_handle() const noexcept { return handle_; }
+    [[nodiscard]] model& home() const noexcept { return *home_; }
     [[nodiscard]] std::uint64_t bus_address() const noexcept { return bus_address_; }
     [[nodiscard]] const description& about() const noexcept { return about_; }
     /// In bytes: whole pages.
@@ -99,8 +104,10 @@ class block {
     std::size_t offset_;
     std::uint64_t bus_address_;
     std::uint32_t handle_ = 0;
-    std::unique_ptr<storage> storage_;
-    mutable std::mutex mutex_; // of the bytes, where they move between copies or VideoCore touches them
+    std::shared_ptr<block> source_; // whose memory this is, or nothing: its own
+    std::shared_ptr<storage> storage_;
+    mutable std::mutex own_mutex_;
+    std::mutex& mutex_; // of the bytes, where they move between copies or VideoCore touches them
     std::atomic<unsigned> locks_{0};
     unsigned held_ = 0;  // VideoCore's own references; the model's mutex
     bool freed_ = false; // by the program; the model's mutex
@@ -121,6 +128,18 @@ class model : public std::enable_shared_from_this<model> {
     /// A new block whose VideoCore's bytes are those of a memfd that make_memfd() made, in this process or another; the
     /// descriptor stays the caller's. Throws std::system_error: EINVAL where it is something else.
     [[nodiscard]] std::shared_ptr<block> import(int memfd, const std::string& name, cache_mode cache);
+    /// A new block that VideoCore does not know: it has an address and no handle. Throws as allocate() does.
+    [[nodiscard]] std::shared_ptr<block> allocate_unknown(const block::description& wanted);
+    /// The same of memory that somebody else made: `memfd`, sealed against shrinking, shown from its start.
+    [[nodiscard]] std::shared_ptr<block> adopt(kernel::unique_fd memfd, const block::description& what);
+    /// A new block, zero and known to VideoCore, whose bytes lie in `memfd` from `position` on, or, without one, from
+    /// where they lie in VideoCore's memory. The range is punched out when the block is gone.
+    [[nodiscard]] std::shared_ptr<block> allocate_in(kernel::unique_fd memfd, std::optional<std::size_t> position,
+                                                     const block::description& wanted);
+    /// Makes memory known to VideoCore, once more if it is already: a handle of its own, the source's address. The CPU
+    /// caches it from now on if `cache` says so. Throws std::system_error.
+    [[nodiscard]] std::shared_ptr<block> introduce(const std::shared_ptr<block>& source, const std::string& name,
+                                                   cache_mode cache);
     /// The program has freed it: VideoCore's handle is dead unless VideoCore holds the block.
     void free(const std::shared_ptr<block>& which) noexcept;
 
@@ -148,6 +167,11 @@ class model : public std::enable_shared_from_this<model> {
 
     [[nodiscard]] std::shared_ptr<block> find_or_throw(std::uint32_t handle, const char* what) const;
     [[nodiscard]] std::shared_ptr<block> enter(std::shared_ptr<block> made);
+    [[nodiscard]] std::shared_ptr<block>
+    make_block(const block::description& wanted,
+               const std::function<std::unique_ptr<storage>(std::size_t offset, std::size_t bytes)>& make_storage);
+    [[nodiscard]] std::unique_ptr<storage> own_storage(const block::description& wanted, std::size_t offset,
+                                                       std::size_t bytes);
     [[nodiscard]] std::size_t take(std::size_t bytes, std::size_t alignment);
     void give_back(std::size_t offset, std::size_t bytes) noexcept;
     void drop_if_unused(std::uint32_t handle) noexcept;

@@ -53,6 +53,13 @@ std::size_t bytes_of_memfd(int descriptor) noexcept {
     return static_cast<std::size_t>(status.st_size);
 }
 
+void storage::begin_caching() {
+    if (!cached_) {
+        errno = ENOTSUP;
+        kernel::throw_errno("cache");
+    }
+}
+
 arena::arena(std::size_t bytes) : bytes_{bytes} {
     memfd_ = make_memfd("videocore", 3 * bytes);
     videocore_ = kernel::map_shared(memfd_.get(), bytes);
@@ -185,16 +192,29 @@ namespace {
 
 class memfd_storage final : public storage {
   public:
-    memfd_storage(const std::string& name, std::size_t size, bool is_cached) : shared_{make_memfd(name, size)} {
-        cached_ = is_cached;
-        shared_map_ = kernel::map_shared(shared_.get(), size);
-        if (is_cached) {
-            // The program's processes map the one descriptor that a block keeps; the mapping alone holds the rest.
-            hidden_map_ = kernel::map_shared(make_memfd("videocore", 2 * size).get(), 2 * size);
-            bytes_ = {span_of(hidden_map_, 0, size), span_of(shared_map_, 0, size), span_of(hidden_map_, size, size)};
-        } else {
-            bytes_.videocore = span_of(shared_map_, 0, size);
+    memfd_storage(kernel::unique_fd memfd, std::size_t offset, std::size_t size, bool punch)
+        : shared_{std::move(memfd)}, offset_{offset}, punch_{punch} {
+        shared_map_ = kernel::map_shared(shared_.get(), size, static_cast<off_t>(offset));
+        bytes_.videocore = span_of(shared_map_, 0, size);
+    }
+
+    ~memfd_storage() override {
+        if (punch_) {
+            kernel::system().fallocate(shared_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                       static_cast<off_t>(offset_), static_cast<off_t>(shared_map_.size()));
         }
+    }
+
+    void begin_caching() override {
+        if (cached_) {
+            return;
+        }
+        // The program's processes map the one descriptor that a block keeps; the mapping alone holds the rest.
+        const std::size_t size = shared_map_.size();
+        hidden_map_ = kernel::map_shared(make_memfd("videocore", 2 * size).get(), 2 * size);
+        bytes_ = {span_of(hidden_map_, 0, size), span_of(shared_map_, 0, size), span_of(hidden_map_, size, size)};
+        cached_ = true;
+        clean(bytes_); // what the CPU wrote until now is in VideoCore's memory: it was not cached
     }
 
     int videocore_memfd() override {
@@ -210,6 +230,8 @@ class memfd_storage final : public storage {
 
   private:
     kernel::unique_fd shared_;
+    std::size_t offset_;
+    bool punch_;
     kernel::mapping shared_map_;
     kernel::mapping hidden_map_;
 };
@@ -217,7 +239,16 @@ class memfd_storage final : public storage {
 } // namespace
 
 std::unique_ptr<storage> separate_storage(const std::string& name, std::size_t bytes, bool cached) {
-    return std::make_unique<memfd_storage>(name, bytes, cached);
+    return storage_in(make_memfd(name, bytes), 0, bytes, cached, false);
+}
+
+std::unique_ptr<storage> storage_in(kernel::unique_fd memfd, std::size_t offset, std::size_t bytes, bool cached,
+                                    bool punch) {
+    auto made = std::make_unique<memfd_storage>(std::move(memfd), offset, bytes, punch);
+    if (cached) {
+        made->begin_caching();
+    }
+    return made;
 }
 
 } // namespace vcsm::videocore

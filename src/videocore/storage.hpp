@@ -37,6 +37,9 @@ class storage {
     [[nodiscard]] virtual int cpu_memfd() const noexcept = 0;
     /// Whether videocore_memfd() would give what is there already.
     [[nodiscard]] virtual bool exported() const noexcept = 0;
+    /// The CPU caches it from now on: VideoCore's bytes and the CPU's, the same now, go separate ways. Nothing if it
+    /// does already. Throws std::system_error, ENOTSUP where the storage cannot.
+    virtual void begin_caching();
     /// Closes the descriptors, keeps the bytes.
     virtual void close_descriptors() noexcept = 0;
 
@@ -88,5 +91,9 @@ class arena : public std::enable_shared_from_this<arena> {
 
 /// Storage in memfds of its own. Throws std::system_error.
 [[nodiscard]] std::unique_ptr<storage> separate_storage(const std::string& name, std::size_t bytes, bool cached);
+/// Storage in a memfd that somebody else made, `bytes` from `offset` on; with `punch` they are given back to the system
+/// at the end. Throws std::system_error.
+[[nodiscard]] std::unique_ptr<storage> storage_in(kernel::unique_fd memfd, std::size_t offset, std::size_t bytes,
+                                                  bool cached, bool punch);
 
 } // namespace vcsm::videocore
