@@ -1,8 +1,10 @@
 #include "allocation.hpp"
 
+#include "copy.hpp"
 #include "log.hpp"
 #include "refusal.hpp"
 
+#include <cerrno>
 #include <utility>
 
 #include <unistd.h>
@@ -46,7 +48,7 @@ unsigned allocation::locks() const {
     if (what_became() == fate::forked) {
         return 0;
     }
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{mutex()};
     return locks_;
 }
 
@@ -61,7 +63,11 @@ void allocation::rethrow(const char* operation) const {
 
 void allocation::begin(access_kind kind) {
     throw_unless_alive();
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{mutex()};
+    begin_locked(kind);
+}
+
+void allocation::begin_locked(access_kind kind) {
     throw_unless_alive();
     if (locks_ == 0) {
         try {
@@ -78,26 +84,56 @@ void allocation::end(access_kind kind) {
     if (what_became() == fate::forked) {
         return; // the lock was the parent's
     }
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{mutex()};
+    end_locked(kind);
+}
+
+void allocation::end_locked(access_kind kind, bool clean) {
     --locks_;
     if (what_became() != fate::alive) {
         return;
     }
     const bool last = locks_ == 0;
-    if (!last && kind == access_kind::read) {
+    const bool writes = clean && kind != access_kind::read;
+    if (!last && !writes) {
         return;
     }
     try {
-        memory_->end_access(kind == access_kind::read ? device::direction::read
-                            : last                    ? device::direction::read_write
-                                                      : device::direction::write);
+        memory_->end_access(!writes ? device::direction::read
+                            : last  ? device::direction::read_write
+                                    : device::direction::write);
     } catch (...) {
         rethrow("unlock");
     }
 }
 
+void allocation::throw_if_locked() const {
+    if (locks_ > 0) {
+        failure about;
+        about.operation = "move";
+        about.device = device_->name();
+        about.block = name_;
+        about.bytes = capacity_;
+        about.remedy = "it is locked: end its locks first";
+        throw error{EBUSY, std::move(about)};
+    }
+}
+
+void allocation::copy_to(allocation& another, std::size_t offset, std::size_t bytes) {
+    begin_locked(access_kind::read);
+    try {
+        another.begin(access_kind::write);
+        copy_bytes(another.data(), data_ + offset, bytes);
+        another.end(access_kind::write);
+    } catch (...) {
+        end_locked(access_kind::read);
+        throw;
+    }
+    end_locked(access_kind::read);
+}
+
 void allocation::release(fate why) noexcept {
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{mutex()};
     fate expected = fate::alive;
     if (fate_.compare_exchange_strong(expected, why, std::memory_order_acq_rel)) {
         memory_->release();

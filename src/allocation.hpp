@@ -3,6 +3,7 @@
 #pragma once
 
 #include "device/device.hpp"
+#include "lasting_mutex.hpp"
 
 #include <vcsm/lock.hpp>
 
@@ -48,9 +49,32 @@ class VCSM_API allocation {
     template <class Ask>
     auto with_memory(Ask&& ask) {
         throw_unless_alive();
-        const std::lock_guard guard{mutex_};
+        const std::lock_guard guard{mutex()};
         throw_unless_alive();
         return ask(*memory_);
+    }
+
+    /// The parts of the above, for those who hold mutex() over more than one.
+    [[nodiscard]] std::mutex& mutex() const noexcept { return mutex_.get(); }
+    void begin_locked(access_kind kind);
+    /// Without `clean`, what was written since the last clean is left in the CPU's cache.
+    void end_locked(access_kind kind, bool clean = true);
+    [[nodiscard]] device::memory& locked_memory() const noexcept { return *memory_; }
+
+    /// Moves `bytes` bytes from `offset` on to the start of `another`, and ends this one: `check(memory)` may refuse by
+    /// throwing, `put_in_place()` makes the world look at the other. Nobody can lock or ask this one meanwhile. Throws
+    /// vcsm::error: EBUSY for a locked one, what the locks throw, and what the two functions throw; then this one is as
+    /// it was, and `another` is the caller's to release.
+    template <class Check, class Put>
+    void move_to(allocation& another, std::size_t offset, std::size_t bytes, Check&& check, Put&& put_in_place) {
+        const std::lock_guard guard{mutex()};
+        throw_unless_alive();
+        throw_if_locked();
+        check(*memory_);
+        copy_to(another, offset, bytes);
+        put_in_place();
+        fate_.store(fate::freed, std::memory_order_release);
+        memory_->release();
     }
 
     /// VideoCore's handle and the descriptors go; the mapping stays until the object's end.
@@ -61,6 +85,8 @@ class VCSM_API allocation {
 
   private:
     void throw_unless_alive() const;
+    void throw_if_locked() const;
+    void copy_to(allocation& another, std::size_t offset, std::size_t bytes);
     [[noreturn]] void rethrow(const char* operation) const;
 
     std::shared_ptr<device::device> device_;
@@ -72,7 +98,7 @@ class VCSM_API allocation {
     std::size_t alignment_;
     pid_t owner_;
     std::atomic<fate> fate_{fate::alive};
-    mutable std::mutex mutex_;
+    lasting_mutex mutex_;
     unsigned locks_ = 0;
 };
 

@@ -1,10 +1,5 @@
 #include "block.hpp"
 
-#include "copy.hpp"
-
-#include <algorithm>
-#include <cerrno>
-
 namespace vcsm::detail {
 
 block::block(std::shared_ptr<allocation> memory, std::size_t offset, std::size_t size, std::string name)
@@ -25,25 +20,26 @@ place block::place() const {
     return {memory_, {memory_->data() + offset_, size_}};
 }
 
-void block::move_to(std::shared_ptr<allocation> another, std::size_t size) {
-    const std::lock_guard guard{mutex_};
-    if (memory_->locks() > 0) {
-        failure about;
-        about.operation = "resize";
-        about.device = memory_->from().name();
-        about.block = name_;
-        about.bytes = size;
-        about.remedy = "it is locked: end its locks first";
-        throw error{EBUSY, std::move(about)};
+std::shared_ptr<allocation> block::begin(access_kind kind) {
+    for (;;) {
+        std::shared_ptr<allocation> now = memory();
+        try {
+            now->begin(kind);
+            return now;
+        } catch (const no_block&) {
+            if (memory() == now) {
+                throw; // it is gone, and was not only moved
+            }
+        }
     }
-    held_lock from{memory_, access_kind::read};
-    held_lock into{another, access_kind::write};
-    copy_bytes(another->data(), memory_->data() + offset_, std::min(size_, size));
-    into.unlock();
-    from.unlock();
+}
+
+void block::put_in(std::shared_ptr<allocation>& another, std::size_t size) noexcept {
+    const std::lock_guard guard{mutex_};
     memory_.swap(another);
     offset_ = 0;
     size_ = size;
+    handed_out = false; // nobody has been told of the new one
 }
 
 } // namespace vcsm::detail

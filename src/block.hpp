@@ -12,6 +12,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace vcsm::detail {
 
@@ -39,9 +40,22 @@ class VCSM_API block {
     /// Where it starts in its allocation, in bytes.
     [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
 
-    /// Moves the content to `another` allocation, of `size` bytes. Throws vcsm::error: EBUSY for a locked block, or
-    /// what its locks throw; then the block is as it was, and `another` is the caller's to release.
-    void move_to(std::shared_ptr<allocation> another, std::size_t size);
+    /// Begins a lock of what it lies in, and gives that. Throws vcsm::no_block, vcsm::error; then nothing is locked.
+    [[nodiscard]] std::shared_ptr<allocation> begin(access_kind kind);
+    /// Calls `ask(memory)` for the device's memory that it lies in, while nobody else does. Throws vcsm::no_block.
+    template <class Ask>
+    auto with_memory(Ask&& ask) {
+        for (;;) {
+            const std::shared_ptr<allocation> now = memory();
+            try {
+                return now->with_memory(ask);
+            } catch (const no_block&) {
+                if (memory() == now) {
+                    throw; // it is gone, and was not only moved
+                }
+            }
+        }
+    }
 
     /// Its last handle is gone, or its service stops: gives back what it lies in. A block that shares its allocation
     /// with others overrides it.
@@ -49,10 +63,25 @@ class VCSM_API block {
     /// In the child of a fork. Touches no mutex.
     void abandon() noexcept { memory_->abandon(); }
 
-    /// How many handles there are to it. Counted under the registry's mutex.
-    unsigned handles = 0;
+    /// Its handles that are alive, the oldest first. Guarded by the registry's mutex.
+    struct handle_list {
+        std::uint32_t first = 0; ///< 0: none; nearly every block has this one alone
+        std::vector<std::uint32_t> more;
+    } handles;
+
+    /// The same as memory() and size(), for those who hold that allocation's mutex or the registry's.
+    [[nodiscard]] allocation* locked_memory() const noexcept { return memory_.get(); }
+    [[nodiscard]] std::size_t locked_size() const noexcept { return size_; }
+
+    /// Whether VideoCore's handle, bus address or descriptor was given to the program, through any handle and face.
+    std::atomic<bool> handed_out{false};
 
   private:
+    friend class registry;
+
+    /// Swaps: `another` is the old one afterwards. The caller holds the old one's mutex and the registry's.
+    void put_in(std::shared_ptr<allocation>& another, std::size_t size) noexcept;
+
     mutable std::mutex mutex_;
     std::shared_ptr<allocation> memory_;
     std::size_t offset_;
@@ -63,8 +92,7 @@ class VCSM_API block {
 /// One handle to a block. Dead once it was freed, by whichever face of the library.
 class VCSM_API reference {
   public:
-    reference(std::uint32_t handle, std::shared_ptr<block> to, pid_t owner) noexcept
-        : handle_{handle}, owner_{owner}, block_{std::move(to)} {}
+    reference(std::shared_ptr<block> to, pid_t owner) noexcept : owner_{owner}, block_{std::move(to)} {}
 
     [[nodiscard]] std::uint32_t handle() const noexcept { return handle_; }
     [[nodiscard]] fate what_became() const noexcept { return fate_.load(std::memory_order_acquire); }
@@ -84,11 +112,14 @@ class VCSM_API reference {
         return fate_.compare_exchange_strong(expected, why, std::memory_order_acq_rel);
     }
 
-    /// Whether VideoCore's handle, bus address or descriptor was given to the program through any face.
-    std::atomic<bool> handed_out{false};
+    /// How many locks are held through this handle that no object carries (see service::lock). Guarded by the mutex of
+    /// the allocation.
+    unsigned bare_locks = 0;
 
   private:
-    std::uint32_t handle_;
+    friend class registry;
+
+    std::uint32_t handle_ = 0; // the registry gives it, before anybody else sees the object
     pid_t owner_;
     std::shared_ptr<block> block_;
     std::atomic<fate> fate_{fate::alive};

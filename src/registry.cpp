@@ -1,5 +1,7 @@
 #include "registry.hpp"
 
+#include "kernel/syscalls.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <new>
@@ -15,109 +17,280 @@ constexpr std::uint32_t largest_handle = 0x7fffffff; // an int in every language
 
 } // namespace
 
-registry::registry() : slots_(slots_at_first) {}
+registry::change::change(registry& changed) : changed_{changed}, guard_{changed.mutex_} {
+    changed_.version_.store(changed_.version_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
 
-std::size_t registry::home_of(std::uint32_t handle) const noexcept {
+registry::change::~change() {
+    changed_.version_.store(changed_.version_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+registry::registry() {
+    tables_.push_back(std::make_unique<table>(slots_at_first));
+    seen_.store(tables_.back().get(), std::memory_order_release);
+}
+
+std::size_t registry::home_of(std::uint32_t handle, std::size_t size) noexcept {
     // Fibonacci hashing: handles come in sequence, and long-lived ones must not crowd the way of those that wrap
     // around.
     constexpr std::uint64_t golden = 0x9e3779b97f4a7c15;
-    const auto bits = static_cast<unsigned>(std::countr_zero(slots_.size()));
+    const auto bits = static_cast<unsigned>(std::countr_zero(size));
     return static_cast<std::size_t>((handle * golden) >> (64U - bits));
 }
 
-const registry::slot* registry::slot_of(std::uint32_t handle) const noexcept {
+std::size_t registry::place_in(const table& in, std::uint32_t handle) noexcept {
     if (handle == 0) {
-        return nullptr;
+        return in.size;
     }
-    for (std::size_t at = home_of(handle);; at = (at + 1) & (slots_.size() - 1)) {
-        if (slots_[at].handle == handle) {
-            return &slots_[at];
+    for (std::size_t at = home_of(handle, in.size), tried = 0; tried < in.size;
+         at = (at + 1) & (in.size - 1), ++tried) {
+        const std::uint32_t there = in.slots[at].handle.load(std::memory_order_acquire);
+        if (there == handle) {
+            return at;
         }
-        if (slots_[at].handle == 0) {
-            return nullptr;
+        if (there == 0) {
+            return in.size;
         }
+    }
+    return in.size;
+}
+
+registry::where registry::where_is(std::uint32_t handle) const noexcept {
+    return unchanged([&]() -> where {
+        const table& in = *seen_.load(std::memory_order_acquire);
+        const std::size_t at = place_in(in, handle);
+        if (at == in.size) {
+            return {};
+        }
+        return {in.slots[at].to.load(std::memory_order_acquire), in.slots[at].mutex.load(std::memory_order_acquire)};
+    });
+}
+
+std::byte* registry::address_of(std::uint32_t handle) const noexcept {
+    return unchanged([&]() -> std::byte* {
+        const table& in = *seen_.load(std::memory_order_acquire);
+        const std::size_t at = place_in(in, handle);
+        return at == in.size ? nullptr : in.slots[at].address.load(std::memory_order_acquire);
+    });
+}
+
+std::uint32_t registry::known_videocore_handle(std::uint32_t handle) const noexcept {
+    return unchanged([&]() -> std::uint32_t {
+        const table& in = *seen_.load(std::memory_order_acquire);
+        const std::size_t at = place_in(in, handle);
+        return at == in.size ? 0 : in.slots[at].videocore_handle.load(std::memory_order_acquire);
+    });
+}
+
+std::uint32_t registry::handle_at(const void* address) const noexcept {
+    const std::uint32_t found = unchanged([&] { return addresses_.find(address); });
+    if (found != 0 || !addresses_.has_small()) {
+        return found;
+    }
+    const std::shared_lock guard{mutex_};
+    return addresses_.find_small(address);
+}
+
+void registry::remember_videocore_handle(std::uint32_t handle, std::uint32_t videocore_handle) noexcept {
+    const change guard{*this};
+    table& in = current();
+    if (const std::size_t at = place_in(in, handle); at != in.size) {
+        in.slots[at].videocore_handle.store(videocore_handle, std::memory_order_release);
     }
 }
 
-void registry::put(slot&& filled) noexcept {
-    std::size_t at = home_of(filled.handle);
-    while (slots_[at].handle != 0) {
-        at = (at + 1) & (slots_.size() - 1);
-    }
-    slots_[at] = std::move(filled);
+void registry::show(slot& at, const reference& shown) {
+    const block& which = *shown.block_;
+    const allocation* const memory = which.locked_memory();
+    at.mutex.store(memory == nullptr ? nullptr : &memory->mutex(), std::memory_order_release);
+    at.address.store(memory == nullptr ? nullptr : memory->data() + which.offset(), std::memory_order_release);
+    at.videocore_handle.store(0, std::memory_order_release);
+}
+
+void registry::move_slot(table& from, std::size_t from_at, table& to, std::size_t to_at) noexcept {
+    const auto copy = [](auto& target, const auto& source) {
+        target.store(source.load(std::memory_order_relaxed), std::memory_order_release);
+    };
+    slot& source = from.slots[from_at];
+    slot& target = to.slots[to_at];
+    copy(target.handle, source.handle);
+    copy(target.videocore_handle, source.videocore_handle);
+    copy(target.to, source.to);
+    copy(target.mutex, source.mutex);
+    copy(target.address, source.address);
+    source.handle.store(0, std::memory_order_release);
+    to.owners[to_at] = std::move(from.owners[from_at]);
 }
 
 void registry::grow() {
-    std::vector<slot> old(slots_.size() * 2);
-    old.swap(slots_);
-    for (slot& filled : old) {
-        if (filled.handle != 0) {
-            put(std::move(filled));
+    tables_.reserve(tables_.size() + 1);
+    auto larger = std::make_unique<table>(current().size * 2);
+    table& old = current();
+    for (std::size_t from = 0; from < old.size; ++from) {
+        const std::uint32_t handle = old.slots[from].handle.load(std::memory_order_relaxed);
+        if (handle == 0) {
+            continue;
         }
+        std::size_t at = home_of(handle, larger->size);
+        while (larger->slots[at].handle.load(std::memory_order_relaxed) != 0) {
+            at = (at + 1) & (larger->size - 1);
+        }
+        move_slot(old, from, *larger, at);
+    }
+    old.owners = {};
+    tables_.push_back(std::move(larger));
+    seen_.store(tables_.back().get(), std::memory_order_release);
+}
+
+std::shared_ptr<allocation> registry::move(block& which, std::shared_ptr<allocation> another, std::size_t size) {
+    const change guard{*this};
+    if (which.handles.first == 0) {
+        throw_no_block(fate::freed, which.name(), ::getpid());
+    }
+    const placed old = place_of(which);
+    enter_place({another->data(), another->capacity()}, which.handles.first);
+    which.put_in(another, size);
+    leave_place(old);
+    show_moved(which);
+    return another;
+}
+
+registry::placed registry::place_of(const block& which) {
+    const allocation* const memory = which.locked_memory();
+    if (memory == nullptr) {
+        return {nullptr, 0};
+    }
+    // A block that has its allocation for itself has all pages of it; one of several in it has what it was asked for.
+    const std::size_t size = which.locked_size();
+    const bool alone = kernel::round_up_to_pages(size) == memory->capacity();
+    return {memory->data() + which.offset(), alone ? memory->capacity() : size};
+}
+
+void registry::enter_place(placed where_to, std::uint32_t handle) {
+    addresses_.put(where_to.first, where_to.bytes, handle);
+}
+
+void registry::leave_place(placed old) noexcept {
+    addresses_.remove(old.first, old.bytes);
+}
+
+void registry::show_moved(const block& which) noexcept {
+    table& in = current();
+    const auto again = [&](std::uint32_t handle) {
+        const std::size_t at = place_in(in, handle);
+        show(in.slots[at], *in.owners[at]);
+    };
+    again(which.handles.first);
+    for (const std::uint32_t handle : which.handles.more) {
+        again(handle);
     }
 }
 
-std::shared_ptr<reference> registry::enter(std::shared_ptr<block> to) {
-    const std::unique_lock guard{mutex_};
-    if ((live_ + 1) * 2 > slots_.size()) {
+std::shared_ptr<reference> registry::enter_locked(std::shared_ptr<reference> made) {
+    if ((live_ + 1) * 2 > current().size) {
         grow();
     }
+    table& in = current();
     std::uint32_t next = last_;
     do {
         next = next == largest_handle ? 1 : next + 1;
-    } while (slot_of(next) != nullptr);
-    auto made = std::make_shared<reference>(next, std::move(to), ::getpid());
+    } while (place_in(in, next) != in.size);
+    block& which = *made->block_;
+    if (which.handles.first == 0) {
+        enter_place(place_of(which), next);
+        which.handles.first = next;
+    } else {
+        which.handles.more.push_back(next);
+    }
     last_ = next;
-    ++made->shared()->handles;
-    put({next, made});
+    made->handle_ = next;
+    std::size_t at = home_of(next, in.size);
+    while (in.slots[at].handle.load(std::memory_order_relaxed) != 0) {
+        at = (at + 1) & (in.size - 1);
+    }
+    slot& target = in.slots[at];
+    show(target, *made);
+    target.to.store(made.get(), std::memory_order_release);
+    in.owners[at] = made;
+    target.handle.store(next, std::memory_order_release);
     ++live_;
     return made;
 }
 
+std::shared_ptr<reference> registry::enter(std::shared_ptr<block> to) {
+    auto made = std::make_shared<reference>(std::move(to), ::getpid());
+    const change guard{*this};
+    return enter_locked(std::move(made));
+}
+
+std::shared_ptr<reference> registry::enter_another(const std::shared_ptr<block>& to) {
+    auto made = std::make_shared<reference>(to, ::getpid());
+    const change guard{*this};
+    return to->handles.first == 0 ? nullptr : enter_locked(std::move(made));
+}
+
 std::shared_ptr<reference> registry::find(std::uint32_t handle) const {
     const std::shared_lock guard{mutex_};
-    const slot* const found = slot_of(handle);
-    return found == nullptr ? nullptr : found->to;
+    const table& in = current();
+    const std::size_t at = place_in(in, handle);
+    return at == in.size ? nullptr : in.owners[at];
 }
 
 std::shared_ptr<reference> registry::remove(std::uint32_t handle, fate why, bool& last) noexcept {
     last = false;
-    const std::unique_lock guard{mutex_};
-    const slot* const found = slot_of(handle);
-    if (found == nullptr) {
+    const change guard{*this};
+    table& in = current();
+    std::size_t at = place_in(in, handle);
+    if (at == in.size) {
         return nullptr;
     }
-    auto at = static_cast<std::size_t>(found - slots_.data());
-    std::shared_ptr<reference> taken = std::move(slots_[at].to);
-    slots_[at] = {};
+    std::shared_ptr<reference> taken = std::move(in.owners[at]);
+    in.slots[at].handle.store(0, std::memory_order_release);
     --live_;
     // Those behind that were pushed past the hole move up, so that no search ends too early.
-    const std::size_t mask = slots_.size() - 1;
-    for (std::size_t next = (at + 1) & mask; slots_[next].handle != 0; next = (next + 1) & mask) {
-        const std::size_t home = home_of(slots_[next].handle);
+    const std::size_t mask = in.size - 1;
+    for (std::size_t next = (at + 1) & mask;; next = (next + 1) & mask) {
+        const std::uint32_t there = in.slots[next].handle.load(std::memory_order_relaxed);
+        if (there == 0) {
+            break;
+        }
+        const std::size_t home = home_of(there, in.size);
         if (((next - home) & mask) >= ((next - at) & mask)) {
-            slots_[at] = std::move(slots_[next]);
-            slots_[next] = {};
+            move_slot(in, next, in, at);
             at = next;
         }
     }
     (void)taken->end(why);
-    last = --taken->shared()->handles == 0;
+    block& which = *taken->block_;
+    auto& handles = which.handles;
+    if (handles.first != handle) {
+        handles.more.erase(std::find(handles.more.begin(), handles.more.end(), handle));
+    } else if (handles.more.empty()) {
+        handles.first = 0;
+        leave_place(place_of(which));
+        last = true;
+    } else {
+        handles.first = handles.more.front();
+        handles.more.erase(handles.more.begin());
+        enter_place(place_of(which), handles.first);
+    }
     return taken;
 }
 
 std::vector<std::shared_ptr<reference>> registry::remove_all(fate why) {
-    const std::unique_lock guard{mutex_};
+    const change guard{*this};
+    table& in = current();
     std::vector<std::shared_ptr<reference>> taken;
     taken.reserve(live_);
-    for (slot& filled : slots_) {
-        if (filled.handle != 0) {
-            (void)filled.to->end(why);
-            filled.to->shared()->handles = 0;
-            taken.push_back(std::move(filled.to));
-            filled = {};
+    for (std::size_t at = 0; at < in.size; ++at) {
+        if (in.slots[at].handle.load(std::memory_order_relaxed) != 0) {
+            (void)in.owners[at]->end(why);
+            in.owners[at]->shared()->handles = {};
+            taken.push_back(std::move(in.owners[at]));
+            in.slots[at].handle.store(0, std::memory_order_release);
         }
     }
+    addresses_.clear();
     live_ = 0;
     return taken;
 }
@@ -126,13 +299,27 @@ std::vector<std::shared_ptr<reference>> registry::all() const {
     const std::shared_lock guard{mutex_};
     std::vector<std::shared_ptr<reference>> found;
     found.reserve(live_);
-    for (const slot& filled : slots_) {
-        if (filled.handle != 0) {
-            found.push_back(filled.to);
+    for (const auto& owned : current().owners) {
+        if (owned) {
+            found.push_back(owned);
         }
     }
     std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a->handle() < b->handle(); });
     return found;
+}
+
+std::vector<std::uint32_t> registry::others_of(std::uint32_t handle) const {
+    const std::shared_lock guard{mutex_};
+    const table& in = current();
+    const std::size_t at = place_in(in, handle);
+    std::vector<std::uint32_t> others;
+    if (at != in.size) {
+        const auto& handles = in.owners[at]->shared()->handles;
+        others = handles.more;
+        others.push_back(handles.first);
+        others.erase(std::find(others.begin(), others.end(), handle));
+    }
+    return others;
 }
 
 bool registry::empty() const noexcept {
@@ -143,13 +330,16 @@ bool registry::empty() const noexcept {
 void registry::forget_in_child() noexcept {
     // A lock of the C library remembers the thread that took it, which has another number here: it cannot be unlocked.
     new (&mutex_) std::shared_mutex;
-    for (slot& filled : slots_) {
-        if (filled.handle != 0) {
-            (void)filled.to->end(fate::forked);
-            filled.to->shared()->abandon();
-            filled = {};
+    table& in = current();
+    for (std::size_t at = 0; at < in.size; ++at) {
+        if (in.owners[at]) {
+            (void)in.owners[at]->end(fate::forked);
+            in.owners[at]->shared()->abandon();
+            in.owners[at].reset();
+            in.slots[at].handle.store(0, std::memory_order_release);
         }
     }
+    addresses_.clear();
     live_ = 0;
 }
 

@@ -1,24 +1,32 @@
-// From handle to block: one table for C, C++ and Python.
+// From handle to block, and from address to handle: one table for C, C++ and Python.
 #pragma once
 
+#include "address_index.hpp"
 #include "block.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <shared_mutex>
 #include <vector>
 
 namespace vcsm::detail {
 
-/// The references that are alive, by handle. An open-addressed table: one cache line is read in most look-ups. Safe to
-/// use from several threads.
+/// The references that are alive, by handle, and the addresses of their blocks. Safe to use from several threads.
+///
+/// An open-addressed table, of which one cache line is read in most look-ups. Look-ups of numbers take no lock: they
+/// read, and read again if the version shows that something changed meanwhile. So that they may, no table is ever
+/// freed, only replaced by one of twice the size.
 class VCSM_API registry {
   public:
     registry();
 
     /// A new reference to `to`, under a handle that no living reference has and that was not given within the last 2^31
-    /// allocations.
+    /// allocations. Throws std::bad_alloc; then nothing is entered.
     [[nodiscard]] std::shared_ptr<reference> enter(std::shared_ptr<block> to);
+    /// The same for a block that has a handle already; nothing if its last one was freed meanwhile.
+    [[nodiscard]] std::shared_ptr<reference> enter_another(const std::shared_ptr<block>& to);
     /// The living reference of that handle, or nothing.
     [[nodiscard]] std::shared_ptr<reference> find(std::uint32_t handle) const;
     /// Takes a reference out and ends it; nothing if somebody else did. `last` tells whether its block has no other.
@@ -27,18 +35,54 @@ class VCSM_API registry {
     [[nodiscard]] std::vector<std::shared_ptr<reference>> remove_all(fate why);
     /// All, by handle.
     [[nodiscard]] std::vector<std::shared_ptr<reference>> all() const;
+    /// The other living handles of the block that `handle` is of.
+    [[nodiscard]] std::vector<std::uint32_t> others_of(std::uint32_t handle) const;
     [[nodiscard]] bool empty() const noexcept;
 
-    /// Calls `look(reference)` for the handle's reference while nobody can remove it; false where there is none. The
-    /// cheapest look-up: `look` must be short, and must not come back here.
+    /// Puts a block of `size` bytes in `another` allocation, and gives the old one. The caller holds the old one's
+    /// mutex. Throws vcsm::no_block for a block without handles, std::bad_alloc; then nothing has changed.
+    std::shared_ptr<allocation> move(block& which, std::shared_ptr<allocation> another, std::size_t size);
+
+    /// The CPU's address of the handle's block; nullptr where the handle is none.
+    [[nodiscard]] std::byte* address_of(std::uint32_t handle) const noexcept;
+    /// The handle of the block that has that address in it; 0 where none has. Where a block has several handles, it is
+    /// one of them.
+    [[nodiscard]] std::uint32_t handle_at(const void* address) const noexcept;
+    /// VideoCore's handle as it was given to the program before; 0 where the block must be asked.
+    [[nodiscard]] std::uint32_t known_videocore_handle(std::uint32_t handle) const noexcept;
+    /// To be found by known_videocore_handle(), until the block is resized. The caller holds its allocation's mutex.
+    void remember_videocore_handle(std::uint32_t handle, std::uint32_t videocore_handle) noexcept;
+
+    /// Calls `look(reference, allocation)` for the handle's reference while the allocation's mutex is held, so that the
+    /// block can be neither freed nor moved meanwhile; false where the handle is none.
+    template <class Look>
+    bool with_memory(std::uint32_t handle, Look&& look) const {
+        for (;;) {
+            const where found = where_is(handle);
+            if (found.mutex == nullptr) {
+                return false;
+            }
+            // What was found may be gone by now; its mutex is not (see lasting_mutex). Once that is held, what is still
+            // entered stays: freeing and moving take the entry away first, and then wait for this mutex.
+            const std::lock_guard guard{*found.mutex};
+            if (where_is(handle) == found) {
+                look(*found.to, *found.to->shared()->locked_memory());
+                return true;
+            }
+        }
+    }
+
+    /// Calls `look(reference)` for the handle's reference while nobody can remove it; false where there is none. `look`
+    /// must be short, and must not come back here.
     template <class Look>
     bool with(std::uint32_t handle, Look&& look) const {
         const std::shared_lock guard{mutex_};
-        const slot* const found = slot_of(handle);
-        if (found == nullptr) {
+        const table& in = current();
+        const std::size_t at = place_in(in, handle);
+        if (at == in.size) {
             return false;
         }
-        look(*found->to);
+        look(*in.owners[at]);
         return true;
     }
 
@@ -49,18 +93,80 @@ class VCSM_API registry {
     void forget_in_child() noexcept;
 
   private:
+    /// What look-ups read. Written under the mutex alone.
     struct slot {
-        std::uint32_t handle = 0; // 0: empty
-        std::shared_ptr<reference> to;
+        std::atomic<std::uint32_t> handle{0}; // 0: empty
+        std::atomic<std::uint32_t> videocore_handle{0};
+        std::atomic<reference*> to{nullptr};
+        std::atomic<std::mutex*> mutex{nullptr}; // of the allocation
+        std::atomic<std::byte*> address{nullptr};
+    };
+    struct table {
+        explicit table(std::size_t places) : slots(std::make_unique<slot[]>(places)), owners(places), size{places} {}
+        std::unique_ptr<slot[]> slots;
+        std::vector<std::shared_ptr<reference>> owners; // at the same places; touched under the mutex alone
+        std::size_t size;                               // a power of two, at most half full
+    };
+    struct where {
+        reference* to = nullptr;
+        std::mutex* mutex = nullptr;
+        friend bool operator==(const where&, const where&) = default;
+    };
+    /// What the address index has of a block.
+    struct placed {
+        const std::byte* first;
+        std::size_t bytes;
     };
 
-    [[nodiscard]] std::size_t home_of(std::uint32_t handle) const noexcept;
-    [[nodiscard]] const slot* slot_of(std::uint32_t handle) const noexcept;
+    /// The mutex, and an odd version, for the time of a change.
+    class VCSM_API change {
+      public:
+        explicit change(registry& changed);
+        change(const change&) = delete;
+        change& operator=(const change&) = delete;
+        ~change();
+
+      private:
+        registry& changed_;
+        const std::unique_lock<std::shared_mutex> guard_;
+    };
+
+    /// The result of read() with nothing changed in between. read() loads everything with memory_order_acquire.
+    template <class Read>
+    auto unchanged(Read&& read) const noexcept {
+        constexpr int patience = 100;
+        for (int tried = 0; tried < patience; ++tried) {
+            const std::uint64_t before = version_.load(std::memory_order_acquire);
+            if ((before & 1U) == 0) {
+                const auto result = read();
+                if (version_.load(std::memory_order_relaxed) == before) {
+                    return result;
+                }
+            }
+        }
+        const std::shared_lock guard{mutex_};
+        return read();
+    }
+
+    [[nodiscard]] static std::size_t home_of(std::uint32_t handle, std::size_t size) noexcept;
+    /// Its place, or the table's size.
+    [[nodiscard]] static std::size_t place_in(const table& in, std::uint32_t handle) noexcept;
+    [[nodiscard]] where where_is(std::uint32_t handle) const noexcept;
+    [[nodiscard]] table& current() const noexcept { return *tables_.back(); }
+    [[nodiscard]] std::shared_ptr<reference> enter_locked(std::shared_ptr<reference> made);
+    [[nodiscard]] static placed place_of(const block& which);
+    void enter_place(placed where_to, std::uint32_t handle);
+    void leave_place(placed old) noexcept;
+    void show_moved(const block& which) noexcept;
+    static void show(slot& at, const reference& shown);
+    static void move_slot(table& from, std::size_t from_at, table& to, std::size_t to_at) noexcept;
     void grow();
-    void put(slot&& filled) noexcept;
 
     mutable std::shared_mutex mutex_;
-    std::vector<slot> slots_; // a power of two of them, at most half full
+    std::atomic<std::uint64_t> version_{0}; // odd while something changes
+    std::atomic<const table*> seen_;
+    std::vector<std::unique_ptr<table>> tables_; // the last is current, the others may still be looked at
+    address_index addresses_;
     std::size_t live_ = 0;
     std::uint32_t last_ = 0;
 };

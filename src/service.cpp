@@ -7,6 +7,7 @@
 
 #include <vcsm/vcsm.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
@@ -28,11 +29,16 @@ service::service() {
 
 void service::start_locked() {
     if (!device_) {
-        device_ = preferred_.empty() ? device::choose() : device::open(preferred_);
-        ++run_;
-        holders_ = 0;
-        log::info("service started on " + std::string{device_->name()});
+        run_on(preferred_.empty() ? device::choose() : device::open(preferred_));
     }
+}
+
+void service::run_on(std::shared_ptr<device::device> opened) {
+    device_ = std::move(opened);
+    ++run_;
+    holders_ = 0;
+    bare_holders_ = 0;
+    log::info("service started on " + std::string{device_->name()});
 }
 
 void service::start() {
@@ -50,6 +56,7 @@ void service::stop_locked() noexcept {
     }
     device_.reset();
     holders_ = 0;
+    bare_holders_ = 0;
 }
 
 void service::stop() noexcept {
@@ -85,11 +92,11 @@ void service::use(std::string_view device) {
     }
     std::string wanted{device};
     auto opened = device::open(device);
-    if (!device_) {
-        ++run_;
-        holders_ = 0;
+    if (device_) {
+        device_ = std::move(opened); // those who hold the service hold it on
+    } else {
+        run_on(std::move(opened));
     }
-    device_ = std::move(opened);
     preferred_ = std::move(wanted);
 }
 
@@ -102,20 +109,32 @@ std::uint64_t service::hold() {
 
 void service::let_go(std::uint64_t run) noexcept {
     const std::unique_lock guard{operations_};
-    if (device_ && run == run_ && holders_ > 0 && --holders_ == 0) {
+    if (device_ && run == run_ && holders_ > 0) {
+        let_go_locked();
+    }
+}
+
+void service::let_go_locked() noexcept {
+    if (--holders_ == 0) {
         stop_locked();
         log::info("service stopped by the last that held it");
     }
 }
 
 template <class Make>
-auto service::with_device(Make&& make) {
+auto service::with_device(Make&& make, starting how) {
     for (;;) {
         {
             const std::shared_lock guard{operations_};
             if (device_) {
                 return make(device_);
             }
+        }
+        if (how == starting::never) {
+            failure about;
+            about.operation = "use VideoCore memory";
+            about.remedy = "the service does not run: start it first";
+            throw error{ENODEV, std::move(about)};
         }
         start(); // and look again: somebody may stop it in between
     }
@@ -152,11 +171,14 @@ std::shared_ptr<allocation> service::make_allocation(const std::shared_ptr<devic
     }
 }
 
-std::shared_ptr<reference> service::allocate(std::size_t size, std::string_view name, const block_options& options) {
-    return with_device([&](const std::shared_ptr<device::device>& from) {
-        auto memory = make_allocation(from, size, name, options, "allocate");
-        return registry_.enter(std::make_shared<block>(std::move(memory), 0, size, std::string{name}));
-    });
+std::shared_ptr<reference> service::allocate(std::size_t size, std::string_view name, const block_options& options,
+                                             starting how) {
+    return with_device(
+        [&](const std::shared_ptr<device::device>& from) {
+            auto memory = make_allocation(from, size, name, options, "allocate");
+            return registry_.enter(std::make_shared<block>(std::move(memory), 0, size, std::string{name}));
+        },
+        how);
 }
 
 std::shared_ptr<allocation> service::allocate_memory(std::size_t size, std::string_view name,
@@ -184,14 +206,17 @@ std::shared_ptr<reference> service::own_block_of(int descriptor) {
     return nullptr;
 }
 
-std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_view name, std::size_t size) {
+std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_view name, std::size_t size,
+                                                  starting how) {
     if (descriptor < 0) {
         throw std::invalid_argument{"cannot import a dma-buf: " + std::to_string(descriptor) + " is no descriptor"};
     }
-    return with_device([&](const std::shared_ptr<device::device>& from) {
+    const auto import = [&](const std::shared_ptr<device::device>& from) {
         if (const auto own = own_block_of(descriptor)) {
             // The driver is not asked: it would give an import of its own block, on which a lock crashes the kernel.
-            return registry_.enter(own->shared());
+            if (auto another = registry_.enter_another(own->shared())) {
+                return another;
+            }
         }
         failure about;
         about.operation = "import a dma-buf as";
@@ -213,45 +238,78 @@ std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_vi
         } catch (...) {
             rethrow_about(std::move(about));
         }
-    });
+    };
+    return with_device(import, how);
 }
 
 std::shared_ptr<reference> service::share(const reference& of) {
     const std::shared_lock guard{operations_};
     (void)of.get();
-    return registry_.enter(of.shared());
+    auto another = registry_.enter_another(of.shared());
+    if (!another) {
+        throw_no_block(fate::freed, of.shared()->name(), ::getpid());
+    }
+    return another;
+}
+
+void service::move(block& which, std::shared_ptr<allocation> another, std::size_t size, bool handed_out_too,
+                   const std::function<void(device::memory&)>& check) {
+    const std::shared_ptr<allocation> old = which.memory();
+    try {
+        old->move_to(
+            *another, which.offset(), std::min(which.size(), size),
+            [&](device::memory& memory) {
+                if (which.handed_out && !handed_out_too) {
+                    throw error{EBUSY, {}};
+                }
+                check(memory);
+            },
+            [&] { (void)registry_.move(which, another, size); });
+    } catch (...) {
+        another->release(fate::freed);
+        throw;
+    }
 }
 
 void service::resize(const reference& of, std::size_t size) {
     const std::shared_lock guard{operations_};
     block& which = of.get();
     const std::shared_ptr<allocation> old = which.memory();
-    const std::shared_ptr<device::device> from = device_;
-    const cache_mode cache = old->granted_cache();
-    auto another = make_allocation(from, size, which.name(), {cache, old->alignment()}, "resize");
     try {
-        old->with_memory([&](device::memory& memory) { from->before_resize(memory, size); });
-        which.move_to(another, size);
+        move(which, make_allocation(device_, size, which.name(), {old->granted_cache(), old->alignment()}, "resize"),
+             size, true, [&](device::memory& memory) { device_->before_resize(memory, size); });
     } catch (...) {
-        another->release(fate::freed);
         failure about;
         about.operation = "resize";
-        about.device = from->name();
+        about.device = device_->name();
         about.block = which.name();
         about.bytes = size;
         rethrow_about(std::move(about));
     }
-    old->release(fate::freed);
 }
 
 bool service::free(std::uint32_t handle) noexcept {
     const std::shared_lock guard{operations_};
     bool last = false;
     const std::shared_ptr<reference> ended = registry_.remove(handle, fate::freed, last);
+    if (!ended) {
+        return false;
+    }
     if (last) {
         ended->shared()->give_up(fate::freed);
+        return true;
     }
-    return ended != nullptr;
+    // Its locks end with it. Its mutex is taken in any case: others may be looking at the handle under it.
+    const std::shared_ptr<allocation> memory = ended->shared()->memory();
+    const std::lock_guard locked{memory->mutex()};
+    for (; ended->bare_locks > 0; --ended->bare_locks) {
+        try {
+            memory->end_locked(access_kind::write);
+        } catch (const std::exception& failed) {
+            log::error(failed.what());
+        }
+    }
+    return true;
 }
 
 void service::before_fork() {
@@ -266,6 +324,7 @@ void service::after_fork_in_parent() {
 
 void service::after_fork_in_child() {
     service& own = instance();
+    lasting_mutex::renew_in_child();
     own.registry_.forget_in_child();
     if (own.device_) {
         own.device_->abandon();
@@ -275,6 +334,7 @@ void service::after_fork_in_child() {
     }
     device::abandon_simulated_videocore();
     own.holders_ = 0;
+    own.bare_holders_ = 0;
     ++own.run_;
     new (&own.operations_) std::shared_mutex; // as in registry::forget_in_child()
 }

@@ -14,12 +14,17 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace vcsm::detail {
+
+/// What making a block does where the service does not run: starts it, or throws vcsm::error (ENODEV).
+enum class starting : unsigned char { if_needed, never };
 
 class VCSM_API service {
   public:
@@ -41,15 +46,49 @@ class VCSM_API service {
 
     /// A new block. Throws what the constructor of vcsm::shared_memory throws.
     [[nodiscard]] std::shared_ptr<reference> allocate(std::size_t size, std::string_view name,
-                                                      const block_options& options);
+                                                      const block_options& options, starting how = starting::if_needed);
     /// See vcsm::shared_memory::from_dmabuf().
-    [[nodiscard]] std::shared_ptr<reference> import_dmabuf(int descriptor, std::string_view name, std::size_t size);
+    [[nodiscard]] std::shared_ptr<reference> import_dmabuf(int descriptor, std::string_view name, std::size_t size,
+                                                           starting how = starting::if_needed);
     /// A second handle to the same block. Throws vcsm::no_block.
     [[nodiscard]] std::shared_ptr<reference> share(const reference& of);
     /// See vcsm::shared_memory::resize().
     void resize(const reference& of, std::size_t size);
     /// Frees a handle, and with its last handle the block; false where the handle is none.
     bool free(std::uint32_t handle) noexcept;
+
+    /// What faces without objects need, C's: holds and locks that nothing carries. All throw vcsm::error, and
+    /// std::invalid_argument for a handle that is none.
+    ///
+    /// Holds the service, which is started on `descriptor`, an open device to duplicate, unless that is -1.
+    /// `with_export` wants a device that gives dma-bufs (ENOTSUP).
+    void hold_bare(bool with_export, int descriptor);
+    /// Lets go of one such hold; false where there is none.
+    bool let_go_bare() noexcept;
+    /// Locks for reading and writing; the address of the block's first byte.
+    [[nodiscard]] std::byte* lock(std::uint32_t handle);
+    /// Ends such a lock, with a clean of the CPU's cache or without. EPERM where the handle has none.
+    void unlock(std::uint32_t handle, bool clean = true);
+    /// The same for the block that has that address in it, through whichever of its handles it is locked.
+    void unlock_at(const void* address, bool clean = true);
+    /// Another cache mode, by another allocation with the same content. A block that is locked, or of which VideoCore's
+    /// handle, bus address or descriptor was given out, keeps its own, and so it does where no other is to be had.
+    /// Gives the mode that it has then.
+    cache_mode change_cache(std::uint32_t handle, cache_mode wanted);
+    /// What VideoCore or the kernel knows a block by, given to the program: the result of `ask(memory, block)`.
+    template <class Ask>
+    auto hand_out(std::uint32_t handle, Ask&& ask) {
+        std::optional<decltype(ask(std::declval<device::memory&>(), std::declval<const block&>()))> given;
+        const bool known = registry_.with_memory(handle, [&](reference& which, allocation& memory) {
+            given.emplace(ask(memory.locked_memory(), std::as_const(*which.shared())));
+            which.shared()->handed_out = true;
+        });
+        if (!known) {
+            throw_no_handle(handle);
+        }
+        return std::move(*given);
+    }
+    [[noreturn]] static void throw_no_handle(std::uint32_t handle);
 
     /// An allocation that is no block of its own: what a pool carves its blocks from. Throws as allocate().
     [[nodiscard]] std::shared_ptr<allocation> allocate_memory(std::size_t size, std::string_view name,
@@ -65,13 +104,17 @@ class VCSM_API service {
     /// Calls `make(device)` with the device open and kept so until it returns: nobody stops, forks or switches
     /// meanwhile.
     template <class Make>
-    auto with_device(Make&& make);
+    auto with_device(Make&& make, starting how = starting::if_needed);
     [[nodiscard]] std::shared_ptr<allocation> make_allocation(const std::shared_ptr<device::device>& from,
                                                               std::size_t size, std::string_view name,
                                                               const block_options& options, const char* operation);
     [[nodiscard]] std::shared_ptr<reference> own_block_of(int descriptor);
     void start_locked();
     void stop_locked() noexcept;
+    void run_on(std::shared_ptr<device::device> opened);
+    void let_go_locked() noexcept;
+    void move(block& which, std::shared_ptr<allocation> another, std::size_t size, bool handed_out_too,
+              const std::function<void(device::memory&)>& check);
 
     static void before_fork();
     static void after_fork_in_parent();
@@ -84,6 +127,7 @@ class VCSM_API service {
     std::string preferred_; // what use() said
     std::uint64_t run_ = 0;
     std::uint64_t holders_ = 0;
+    std::uint64_t bare_holders_ = 0; // those of them that no object carries
     registry registry_;
 };
 

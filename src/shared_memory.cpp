@@ -15,9 +15,13 @@ namespace {
 // What a block's memory is asked for, with the block's name in the message.
 template <class Ask>
 auto asked(detail::reference& reference, const char* operation, Ask&& ask) {
-    const detail::block& which = reference.get();
+    detail::block& which = reference.get();
     try {
-        return which.memory()->with_memory(ask);
+        return which.with_memory([&](device::memory& memory) {
+            auto given = ask(memory);
+            which.handed_out = true;
+            return given;
+        });
     } catch (...) {
         failure about;
         about.operation = operation;
@@ -132,30 +136,23 @@ cache_mode shared_memory::granted_cache() const {
 }
 
 std::uint32_t shared_memory::videocore_handle() const {
-    const auto given = asked(held(reference_), "give the VideoCore handle of",
-                             [](device::memory& memory) { return memory.videocore_handle(); });
-    reference_->handed_out = true;
-    return given;
+    return asked(held(reference_), "give the VideoCore handle of",
+                 [](device::memory& memory) { return memory.videocore_handle(); });
 }
 
 std::uint64_t shared_memory::bus_address() const {
     const auto given =
         asked(held(reference_), "give the bus address of", [](device::memory& memory) { return memory.bus_address(); });
-    reference_->handed_out = true;
     return given + reference_->shared()->offset();
 }
 
 int shared_memory::dmabuf() const {
-    const auto given =
-        asked(held(reference_), "give a dma-buf of", [](device::memory& memory) { return memory.dmabuf(); });
-    reference_->handed_out = true;
-    return given;
+    return asked(held(reference_), "give a dma-buf of", [](device::memory& memory) { return memory.dmabuf(); });
 }
 
 int shared_memory::export_dmabuf() const {
     kernel::unique_fd exported =
         asked(held(reference_), "export", [](device::memory& memory) { return kernel::duplicate(memory.dmabuf()); });
-    reference_->handed_out = true;
     return exported.release();
 }
 

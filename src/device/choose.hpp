@@ -15,6 +15,10 @@ namespace vcsm::device {
 /// it cannot be opened.
 [[nodiscard]] std::shared_ptr<device> open(std::string_view name);
 
+/// The device that an open descriptor is of; the descriptor stays the caller's. Throws vcsm::error: EBADF, or ENODEV
+/// for one that is of no device that can be known by its descriptor.
+[[nodiscard]] std::shared_ptr<device> adopt(int descriptor);
+
 /// VCSM_DEVICE if it is set; else on a Raspberry Pi the first that opens; else the simulated VideoCore, which is said
 /// in one line on standard error, once. Throws vcsm::error.
 [[nodiscard]] std::shared_ptr<device> choose();
