@@ -12,7 +12,6 @@
 namespace {
 
 using vcsm::detail::copy_strided;
-using vcsm::detail::strided_layout;
 
 // An array in memory of its own, whose axes lie in any order, with gaps, and run backwards where asked.
 struct array {
