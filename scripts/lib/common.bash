@@ -64,6 +64,7 @@ build_preset() {
     fi
     arguments+=(--parallel "$(nproc)")
     if [[ ! -t 2 ]]; then
+        say "Building preset $preset, which takes some minutes the first time"
         arguments+=(-- --quiet)
     fi
     (cd "$root" &&
