@@ -19,10 +19,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static long failed(long result) { return result; }
+static long failed(long result) {
+    return result;
+}
 
 /* "what: result" or "what: ERRNO". */
-static void show(const char *what, long result) {
+static void show(const char* what, long result) {
     const int error = errno;
     if (failed(result) == -1)
         printf("%s: %s\n", what, strerrorname_np(error));
@@ -47,22 +49,22 @@ static int device(void) {
     return fd;
 }
 
-static struct cma_alloc alloc_args(uint32_t size, const char *name) {
+static struct cma_alloc alloc_args(uint32_t size, const char* name) {
     struct cma_alloc a;
     memset(&a, 0, sizeof a);
     a.size = size;
     a.num = 1;
     a.handle = -1;
-    strncpy((char *)a.name, name, sizeof a.name);
+    strncpy((char*)a.name, name, sizeof a.name);
     return a;
 }
 
-static int alloc_block(int fd, uint32_t size, const char *name) {
+static int alloc_block(int fd, uint32_t size, const char* name) {
     struct cma_alloc a = alloc_args(size, name);
     return ioctl(fd, CMA_ALLOC, &a) == 0 ? a.handle : -1;
 }
 
-static int heap_block(const char *heap, uint64_t size) {
+static int heap_block(const char* heap, uint64_t size) {
     char path[64];
     snprintf(path, sizeof path, "/dev/dma_heap/%s", heap);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -73,11 +75,11 @@ static int heap_block(const char *heap, uint64_t size) {
     return result == 0 ? (int)a.fd : -1;
 }
 
-static int import_block(int fd, int dmabuf, struct cma_import *out) {
+static int import_block(int fd, int dmabuf, struct cma_import* out) {
     memset(out, 0, sizeof *out);
     out->dmabuf_fd = dmabuf;
     out->handle = -1;
-    strcpy((char *)out->name, "imported");
+    strcpy((char*)out->name, "imported");
     return ioctl(fd, CMA_IMPORT, out);
 }
 
@@ -98,7 +100,7 @@ static void link_of(int fd) {
 static void info_of(int fd) {
     char path[64], line[256];
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-    FILE *f = fopen(path, "r");
+    FILE* f = fopen(path, "r");
     while (f && fgets(line, sizeof line, f)) {
         if (!strncmp(line, "mnt_id", 6) || !strncmp(line, "ino", 3)) /* numbers of this machine */
             *strchr(line, '\t') = '\n', *(strchr(line, '\n') + 1) = 0;
@@ -148,7 +150,7 @@ static void alloc(void) {
     SHOW("capacity", lseek(a.handle, 0, SEEK_END));
     SHOW("close-on-exec", fcntl(a.handle, F_GETFD));
     SHOW("mode", fcntl(a.handle, F_GETFL) & O_ACCMODE);
-    unsigned char *m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, a.handle, 0);
+    unsigned char* m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, a.handle, 0);
     int zero = 1;
     for (int i = 0; i < 8192; ++i)
         zero = zero && m[i] == 0;
@@ -165,10 +167,10 @@ static void alloc(void) {
             printf("struct was written\n");
     }
     SHOW("alloc null", ioctl(fd, CMA_ALLOC, NULL));
-    SHOW("alloc bad pointer", ioctl(fd, CMA_ALLOC, (void *)8));
-    SHOW("import bad pointer", ioctl(fd, CMA_IMPORT, (void *)8));
+    SHOW("alloc bad pointer", ioctl(fd, CMA_ALLOC, (void*)8));
+    SHOW("import bad pointer", ioctl(fd, CMA_IMPORT, (void*)8));
     /* A struct whose end lies in the next, unmapped page. */
-    char *two = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char* two = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     munmap(two + 4096, 4096);
     SHOW("alloc half a pointer", ioctl(fd, CMA_ALLOC, two + 4096 - 32));
 }
@@ -206,8 +208,8 @@ static void block(void) {
         SHOW(what, sync_block(b, flags));
     }
     SHOW("sync ~0", sync_block(b, ~UINT64_C(0)));
-    SHOW("sync bad pointer", ioctl(b, SYNC, (void *)8));
-    char *m = NULL;
+    SHOW("sync bad pointer", ioctl(b, SYNC, (void*)8));
+    char* m = NULL;
     SHOW("map", (m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0)) == MAP_FAILED ? -1 : 0);
     SHOW("map beyond the end", mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, b, 4096));
     SHOW("mremap to grow", mremap(m, 8192, 16384, MREMAP_MAYMOVE));
@@ -239,7 +241,7 @@ static void import(void) {
     printf("other handle %d same address %d\n", one.vc_handle != two.vc_handle, one.dma_addr == two.dma_addr);
     link_of(one.handle);
     info_of(one.handle);
-    char *m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, source, 0);
+    char* m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, source, 0);
     m[0] = 'x';
     SHOW("sync end", sync_block(source, 6));
     munmap(m, 8192);
@@ -254,7 +256,7 @@ static void import(void) {
     memset(&before, 0, sizeof before);
     before.dmabuf_fd = scattered;
     before.handle = -1;
-    strcpy((char *)before.name, "imported");
+    strcpy((char*)before.name, "imported");
     SHOW("import of two pieces", import_block(fd, scattered, &none));
     printf("struct written %d\n", memcmp(&none, &before, sizeof none) != 0);
     close(scattered);
@@ -283,14 +285,14 @@ static void descriptors(void) {
 
 static void read_only(void) {
     const int fd = device();
-    char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char* page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     const struct cma_alloc a = alloc_args(4096, "read-only");
     memcpy(page, &a, sizeof a);
     mprotect(page, 4096, PROT_READ);
     SHOW("alloc", ioctl(fd, CMA_ALLOC, page));
 }
 
-static void crash(const char *how) {
+static void crash(const char* how) {
     const int fd = device();
     struct cma_import one, two, three;
     int source = -1;
@@ -329,8 +331,8 @@ static void udmabuf(void) {
     SHOW("sync", sync_block(b, 3));
     SHOW("sync on the memfd", sync_block(memfd, 3));
     info_of(b);
-    char *mine = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
-    char *theirs = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
+    char* mine = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+    char* theirs = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
     strcpy(mine + 5000, "same pages");
     printf("%s\n", theirs + 5000);
     munmap(mine, 8192);
@@ -369,9 +371,9 @@ static void heap(void) {
     SHOW("bad pointer", ioctl(fd, HEAP_ALLOC, NULL));
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
-        const char *what = argv[i];
+        const char* what = argv[i];
         if (!strcmp(what, "node"))
             node();
         else if (!strcmp(what, "alloc"))
