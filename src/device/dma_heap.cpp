@@ -31,9 +31,20 @@ class dma_heap final : public device {
     std::string name_;
 };
 
+// The heap `system`, which on a Raspberry Pi 5 is also behind `vidbuf_cached`, refuses nothing: it takes page after
+// page until the kernel ends processes, and not always the one that asked. What is small is not worth asking for.
+bool is_too_much(std::size_t bytes) {
+    constexpr std::size_t small = std::size_t{1} << 20;
+    const auto available = bytes > small ? available_memory() : std::nullopt;
+    return available && bytes > *available;
+}
+
 std::unique_ptr<memory> dma_heap::allocate(const request& wanted) {
     const about what{"allocate", name_, wanted.name, wanted.bytes};
     const std::size_t bytes = kernel::round_up_to_pages(wanted.bytes);
+    if (is_too_much(bytes)) {
+        fail(ENOMEM, what, free_memory());
+    }
     int failed = 0;
     dma_buf_memory::parts whole;
     whole.descriptor = heap_.allocate(bytes, failed);

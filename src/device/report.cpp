@@ -39,8 +39,12 @@ std::string free_contiguous_memory() {
            "on the kernel's command line";
 }
 
+std::optional<std::uint64_t> available_memory() {
+    return kernel::meminfo_bytes(meminfo(), "MemAvailable");
+}
+
 std::string free_memory() {
-    const auto free = kernel::meminfo_bytes(meminfo(), "MemAvailable");
+    const auto free = available_memory();
     return free ? std::to_string(*free) + " bytes of memory are available: free blocks" : std::string{};
 }
 

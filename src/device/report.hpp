@@ -26,5 +26,7 @@ struct about {
 [[nodiscard]] std::string free_contiguous_memory();
 /// The same of all memory.
 [[nodiscard]] std::string free_memory();
+/// Bytes that the system could give without swapping or ending processes; empty where the kernel does not say.
+[[nodiscard]] std::optional<std::uint64_t> available_memory();
 
 } // namespace vcsm::device

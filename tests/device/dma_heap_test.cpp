@@ -78,9 +78,29 @@ TEST_F(dma_heap, each_refusal_is_passed_on_and_leaves_nothing) {
         }
         EXPECT_EQ(in_.open_descriptors(), 1U);
     }
-    driver_.free_bytes = 4096;
+}
+
+TEST_F(dma_heap, contiguous_memory_that_is_used_up_is_out_of_memory) {
+    fakes::heap_driver contiguous{in_, "linux,cma", true};
+    contiguous.free_bytes = 4096;
+    const auto device = vcsm::device::open_dma_heap("linux,cma");
     EXPECT_THROW((void)device->allocate({8192, "x", cache_mode::host, 1}), vcsm::out_of_memory);
     EXPECT_NO_THROW((void)device->allocate({4096, "x", cache_mode::host, 1}));
+}
+
+TEST_F(dma_heap, more_than_the_system_has_is_never_asked_of_a_heap_that_refuses_nothing) {
+    constexpr std::size_t mebibyte = std::size_t{1} << 20;
+    driver_.free_bytes = 4 * mebibyte;
+    in_.add_text("/proc/meminfo", "MemTotal: 900000 kB\nMemAvailable:   4096 kB\n");
+    const auto device = vcsm::device::open_dma_heap("system");
+    try {
+        (void)device->allocate({4 * mebibyte + 1, "x", cache_mode::host, 1});
+        FAIL() << "allocated";
+    } catch (const vcsm::out_of_memory& refused) {
+        EXPECT_THAT(refused.what(), HasSubstr("4194304 bytes of memory are available"));
+    }
+    EXPECT_THAT(in_.crashes, testing::IsEmpty());
+    EXPECT_NO_THROW((void)device->allocate({4 * mebibyte, "x", cache_mode::host, 1}));
 }
 
 TEST_F(dma_heap, whichever_call_fails_nothing_is_left) {

@@ -210,11 +210,12 @@ heap_driver::heap_driver(kernel& kernel_of, const std::string& name, bool contig
 }
 
 int heap_driver::ioctl(unsigned long number, void* argument) {
-    if (number != real::dma_heap::alloc) {
-        return -ENOTTY;
+    // It looks at the low byte of the number alone, and copies as many bytes as the number says.
+    if (_IOC_NR(number) != _IOC_NR(real::dma_heap::alloc)) {
+        return -EINVAL;
     }
     dma_heap_allocation_data call{};
-    std::memcpy(&call, argument, sizeof call);
+    std::memcpy(&call, argument, std::min<std::size_t>(sizeof call, _IOC_SIZE(number)));
     if (call.fd != 0 || (call.fd_flags & ~static_cast<unsigned>(O_CLOEXEC | O_ACCMODE)) != 0 || call.heap_flags != 0) {
         return -EINVAL;
     }
@@ -223,6 +224,10 @@ int heap_driver::ioctl(unsigned long number, void* argument) {
         return -EINVAL;
     }
     if (bytes > free_bytes) {
+        if (!contiguous) {
+            // This heap refuses nothing, but takes page after page.
+            in.crashes.emplace_back("out of memory: processes are killed");
+        }
         return -ENOMEM;
     }
     auto made = make_dma_buf(in, exporter, bytes);
