@@ -36,7 +36,25 @@ allocation::allocation(std::shared_ptr<device::device> from, std::unique_ptr<dev
     : device_{std::move(from)}, memory_{std::move(memory)}, name_{std::move(name)}, data_{memory_->data()},
       capacity_{memory_->capacity()}, granted_{memory_->granted_cache()}, alignment_{alignment}, owner_{::getpid()} {}
 
+allocation::allocation(const allocation& gone, fate why)
+    : name_{gone.name_}, data_{nullptr}, capacity_{0}, granted_{gone.granted_},
+      alignment_{gone.alignment_}, owner_{gone.owner_}, fate_{why} {}
+
 allocation::~allocation() = default;
+
+std::byte* allocation::data() const {
+    if (data_ == nullptr) {
+        throw_no_block(what_became(), name_, owner_);
+    }
+    return data_;
+}
+
+device::device& allocation::from() const {
+    if (!device_) {
+        throw_no_block(what_became(), name_, owner_);
+    }
+    return *device_;
+}
 
 void allocation::throw_unless_alive() const {
     if (const fate now = what_became(); now != fate::alive) {

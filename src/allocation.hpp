@@ -27,16 +27,20 @@ class VCSM_API allocation {
     /// `name` is for messages.
     allocation(std::shared_ptr<device::device> from, std::unique_ptr<device::memory> memory, std::string name,
                std::size_t alignment = 1);
+    /// What is left of another that is about to be released: its name and what became of it, no memory, no device.
+    allocation(const allocation& gone, fate why);
     allocation(const allocation&) = delete;
     allocation& operator=(const allocation&) = delete;
     ~allocation();
 
-    [[nodiscard]] std::byte* data() const noexcept { return data_; }
+    /// Throws vcsm::no_block for what is left of one that was released.
+    [[nodiscard]] std::byte* data() const;
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] cache_mode granted_cache() const noexcept { return granted_; }
     /// As it was asked for, in bytes.
     [[nodiscard]] std::size_t alignment() const noexcept { return alignment_; }
-    [[nodiscard]] device::device& from() const noexcept { return *device_; }
+    /// Throws vcsm::no_block for what is left of one that was released.
+    [[nodiscard]] device::device& from() const;
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] unsigned locks() const;
 

@@ -1,5 +1,7 @@
 #include "block.hpp"
 
+#include <new>
+
 namespace vcsm::detail {
 
 block::block(std::shared_ptr<allocation> memory, std::size_t offset, std::size_t size, std::string name)
@@ -18,6 +20,19 @@ std::size_t block::size() const {
 place block::place() const {
     const std::lock_guard guard{mutex_};
     return {memory_, {memory_->data() + offset_, size_}};
+}
+
+void block::give_up(fate why) noexcept {
+    std::shared_ptr<allocation> old;
+    {
+        const std::lock_guard guard{mutex_};
+        old = memory_;
+        try {
+            memory_ = std::make_shared<allocation>(*old, why);
+        } catch (const std::bad_alloc&) { // then it stays mapped until the block's last object is gone
+        }
+    }
+    old->release(why);
 }
 
 std::shared_ptr<allocation> block::begin(access_kind kind) {

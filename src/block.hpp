@@ -30,6 +30,7 @@ class VCSM_API block {
     block& operator=(const block&) = delete;
     virtual ~block() = default;
 
+    /// Throws vcsm::no_block for a block that was given up.
     [[nodiscard]] detail::place place() const;
     /// What it lies in now; keeps the memory mapped.
     [[nodiscard]] std::shared_ptr<allocation> memory() const;
@@ -57,9 +58,10 @@ class VCSM_API block {
         }
     }
 
-    /// Its last handle is gone, or its service stops: gives back what it lies in. A block that shares its allocation
-    /// with others overrides it.
-    virtual void give_up(fate why) noexcept { memory()->release(why); }
+    /// Its last handle is gone, or its service stops: gives back what it lies in, and keeps it no longer, so that it is
+    /// unmapped as soon as no lock needs it, however long objects that stand for the block live. A block that shares
+    /// its allocation with others overrides it.
+    virtual void give_up(fate why) noexcept;
     /// In the child of a fork. Touches no mutex.
     void abandon() noexcept { memory_->abandon(); }
 

@@ -369,11 +369,11 @@ std::vector<block_info> blocks() {
     for (const auto& known : detail::service::instance().handles().all()) {
         const std::shared_ptr<detail::block>& which = known->shared();
         const std::shared_ptr<detail::allocation> memory = which->memory();
-        block_info info{known->handle(), which->name(),      std::string{memory->from().name()},
-                        which->size(),   memory->capacity(), memory->granted_cache(),
-                        memory->locks(), std::nullopt,       std::nullopt};
-        const device::capabilities gives = memory->from().gives();
+        block_info info{known->handle(),         which->name(),   {},           which->size(), memory->capacity(),
+                        memory->granted_cache(), memory->locks(), std::nullopt, std::nullopt};
         try {
+            info.device = memory->from().name();
+            const device::capabilities gives = memory->from().gives();
             memory->with_memory([&](device::memory& held) {
                 if (gives.videocore_handle) {
                     info.videocore_handle = held.videocore_handle();
