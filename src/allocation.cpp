@@ -34,7 +34,8 @@ void throw_no_block(fate what, const std::string& block, pid_t owner) {
 allocation::allocation(std::shared_ptr<device::device> from, std::unique_ptr<device::memory> memory, std::string name,
                        std::size_t alignment)
     : device_{std::move(from)}, memory_{std::move(memory)}, name_{std::move(name)}, data_{memory_->data()},
-      capacity_{memory_->capacity()}, granted_{memory_->granted_cache()}, alignment_{alignment}, owner_{::getpid()} {}
+      capacity_{memory_->capacity()}, granted_{memory_->granted_cache()}, alignment_{alignment}, owner_{::getpid()},
+      locks_at_once_{memory_->accesses_at_once()} {}
 
 allocation::allocation(const allocation& gone, fate why)
     : name_{gone.name_}, data_{nullptr}, capacity_{0}, granted_{gone.granted_},

@@ -43,6 +43,8 @@ class VCSM_API allocation {
     [[nodiscard]] device::device& from() const;
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] unsigned locks() const;
+    /// Whether begin() and end() return at once, without a system call.
+    [[nodiscard]] bool locks_at_once() const noexcept { return locks_at_once_; }
 
     /// Begins a lock. Throws vcsm::no_block, vcsm::error; then nothing is locked.
     void begin(access_kind kind);
@@ -101,6 +103,7 @@ class VCSM_API allocation {
     cache_mode granted_;
     std::size_t alignment_;
     pid_t owner_;
+    bool locks_at_once_ = false;
     std::atomic<fate> fate_{fate::alive};
     lasting_mutex mutex_;
     unsigned locks_ = 0;

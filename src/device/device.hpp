@@ -71,6 +71,8 @@ class memory {
     /// Cleans the CPU's cache where `way` includes write. May be called more often than begin_access: once for each
     /// lock that may have written. Throws vcsm::error when VideoCore may not see what was written.
     virtual void end_access(direction way) = 0;
+    /// Whether these two return at once, without a system call.
+    [[nodiscard]] virtual bool accesses_at_once() const noexcept { return false; }
 
     /// Throw vcsm::not_supported, naming a device that has it, unless overridden.
     [[nodiscard]] virtual std::uint32_t videocore_handle() const;

@@ -68,6 +68,9 @@ class simulated_memory final : public memory {
         }
     }
 
+    // Of host-cached blocks, all bytes are moved.
+    bool accesses_at_once() const noexcept override { return !held_->bytes().cached(); }
+
     std::uint32_t videocore_handle() const override { return held_->videocore_handle(); }
     std::uint64_t bus_address() const override { return held_->bus_address(); }
 
