@@ -1,0 +1,73 @@
+#include "view.hpp"
+
+#include <utility>
+
+namespace vcsm::python {
+
+view::view(const block& of, bool writes)
+    : locked_{of.lock(writes ? detail::access_kind::write : detail::access_kind::read)}, writes_{writes} {}
+
+view::~view() {
+    if (locked()) {
+        const nb::gil_scoped_release others_run;
+        const detail::held_lock ending = std::move(locked_.lock);
+    }
+}
+
+void view::unlock() {
+    detail::held_lock ending = std::move(locked_.lock);
+    const nb::gil_scoped_release others_run;
+    ending.unlock();
+}
+
+std::uintptr_t view::address() const {
+    if (!locked()) {
+        throw nb::value_error("this lock has ended: take a new one");
+    }
+    return reinterpret_cast<std::uintptr_t>(locked_.data);
+}
+
+int view::give_buffer(PyObject* self, Py_buffer* buffer, int flags) noexcept {
+    if (!locked()) {
+        buffer->obj = nullptr;
+        PyErr_SetString(PyExc_ValueError, "this lock has ended: take a new one");
+        return -1;
+    }
+    const int given =
+        PyBuffer_FillInfo(buffer, self, locked_.data, static_cast<Py_ssize_t>(locked_.size), writes_ ? 0 : 1, flags);
+    if (given == 0) {
+        ++users_;
+    }
+    return given;
+}
+
+namespace {
+
+int get_buffer(PyObject* self, Py_buffer* buffer, int flags) {
+    return nb::inst_ptr<view>(self)->give_buffer(self, buffer, flags);
+}
+
+void release_buffer(PyObject* self, Py_buffer*) {
+    nb::inst_ptr<view>(self)->take_back_buffer();
+}
+
+PyType_Slot buffer_slots[] = {
+    {Py_bf_getbuffer, reinterpret_cast<void*>(&get_buffer)},
+    {Py_bf_releasebuffer, reinterpret_cast<void*>(&release_buffer)},
+    {0, nullptr},
+};
+
+} // namespace
+
+void define_view(nb::module_& module) {
+    nb::class_<view>(module, "View", nb::type_slots(buffer_slots))
+        .def(nb::init<const block&, bool>(), nb::arg("block"), nb::arg("writes"))
+        .def("unlock", &view::unlock)
+        .def_prop_ro("locked", &view::locked)
+        .def_prop_ro("writes", &view::writes)
+        .def_prop_ro("address", &view::address)
+        .def_prop_ro("size", &view::size)
+        .def_prop_ro("users", &view::users);
+}
+
+} // namespace vcsm::python
