@@ -40,12 +40,13 @@ void service::hold_bare(bool with_export, int descriptor) {
 }
 
 bool service::let_go_bare() noexcept {
+    std::vector<std::shared_ptr<reference>> ended;
     const std::unique_lock guard{operations_};
     if (bare_holders_ == 0) {
         return false;
     }
     --bare_holders_;
-    let_go_locked();
+    ended = let_go_locked();
     return true;
 }
 
@@ -118,15 +119,17 @@ void service::unlock_at(const void* address, bool clean) {
 }
 
 cache_mode service::change_cache(std::uint32_t handle, cache_mode wanted) {
+    std::shared_ptr<reference> which;
     const std::shared_lock guard{operations_};
-    const std::shared_ptr<reference> which = registry_.find(handle);
+    which = registry_.find(handle);
     if (!which) {
         throw_no_handle(handle);
     }
     block& changed = *which->shared();
     const std::shared_ptr<allocation> old = changed.memory();
     const cache_mode kept = old->granted_cache();
-    if (kept == wanted || changed.handed_out || old->locks() > 0) {
+    // A pool's block is where it is, and so is all of a pool's memory that was imported.
+    if (kept == wanted || which->pooled() || !changed.alone() || changed.handed_out || old->locks() > 0) {
         return kept;
     }
     try {

@@ -7,9 +7,20 @@ namespace vcsm::detail {
 block::block(std::shared_ptr<allocation> memory, std::size_t offset, std::size_t size, std::string name)
     : memory_{std::move(memory)}, offset_{offset}, size_{size}, name_{std::move(name)} {}
 
-std::shared_ptr<allocation> block::memory() const {
+std::shared_ptr<allocation> block::bare_memory() const {
     const std::lock_guard guard{mutex_};
     return memory_;
+}
+
+std::shared_ptr<allocation> block::memory() const {
+    return kept(bare_memory());
+}
+
+void block::put(std::shared_ptr<allocation> memory, std::size_t offset, std::size_t size) noexcept {
+    const std::lock_guard guard{mutex_};
+    memory_ = std::move(memory);
+    offset_ = offset;
+    size_ = size;
 }
 
 std::size_t block::size() const {
@@ -18,8 +29,11 @@ std::size_t block::size() const {
 }
 
 place block::place() const {
-    const std::lock_guard guard{mutex_};
-    return {memory_, {memory_->data() + offset_, size_}};
+    std::unique_lock guard{mutex_};
+    const std::span<std::byte> bytes{memory_->data() + offset_, size_};
+    std::shared_ptr<allocation> now = memory_;
+    guard.unlock();
+    return {kept(std::move(now)), bytes};
 }
 
 void block::give_up(fate why) noexcept {

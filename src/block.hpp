@@ -16,6 +16,8 @@
 
 namespace vcsm::detail {
 
+class reference;
+
 /// Where a block lies at one moment. Holding it keeps the memory mapped.
 struct place {
     std::shared_ptr<allocation> memory;
@@ -23,7 +25,7 @@ struct place {
 };
 
 /// A block: a named part of an allocation. Usually all of it. Resizing puts another allocation in the place of the old.
-class VCSM_API block {
+class VCSM_API block : public std::enable_shared_from_this<block> {
   public:
     block(std::shared_ptr<allocation> memory, std::size_t offset, std::size_t size, std::string name);
     block(const block&) = delete;
@@ -32,8 +34,12 @@ class VCSM_API block {
 
     /// Throws vcsm::no_block for a block that was given up.
     [[nodiscard]] detail::place place() const;
-    /// What it lies in now; keeps the memory mapped.
+    /// What it lies in now; keeps the memory mapped, and this block's part of it from becoming anybody else's.
     [[nodiscard]] std::shared_ptr<allocation> memory() const;
+    /// Bytes that are its own: usually all of its allocation.
+    [[nodiscard]] virtual std::size_t capacity() const { return memory()->capacity(); }
+    /// Whether nobody else's bytes lie in its allocation.
+    [[nodiscard]] virtual bool alone() const noexcept { return true; }
     /// Bytes asked for.
     [[nodiscard]] std::size_t size() const;
     /// Whole.
@@ -58,6 +64,14 @@ class VCSM_API block {
         }
     }
 
+    /// Resizes itself, if that is not done with another allocation; else gives false. Throws as
+    /// vcsm::shared_memory::resize() does.
+    [[nodiscard]] virtual bool resize_itself(std::size_t) { return false; }
+    /// For blocks of a pool, which have a reference before it has a handle: that reference.
+    [[nodiscard]] virtual std::shared_ptr<reference> unnamed() { return nullptr; }
+    /// Takes such a block, with which its user is done, to be used again.
+    virtual void take_back(std::shared_ptr<reference>&&) noexcept {}
+
     /// Its last handle is gone, or its service stops: gives back what it lies in, and keeps it no longer, so that it is
     /// unmapped as soon as no lock needs it, however long objects that stand for the block live. A block that shares
     /// its allocation with others overrides it.
@@ -78,6 +92,15 @@ class VCSM_API block {
     /// Whether VideoCore's handle, bus address or descriptor was given to the program, through any handle and face.
     std::atomic<bool> handed_out{false};
 
+  protected:
+    /// `now`, or what keeps this block alive besides.
+    [[nodiscard]] virtual std::shared_ptr<allocation> kept(std::shared_ptr<allocation> now) const { return now; }
+    /// What it lies in and nothing besides.
+    [[nodiscard]] std::shared_ptr<allocation> bare_memory() const;
+    /// Another place, or another size. The caller has the block to itself, but for look-ups (see registry::replace()).
+    void put(std::shared_ptr<allocation> memory, std::size_t offset, std::size_t size) noexcept;
+    void put(std::size_t size) noexcept { size_ = size; }
+
   private:
     friend class registry;
 
@@ -95,9 +118,19 @@ class VCSM_API block {
 class VCSM_API reference {
   public:
     reference(std::shared_ptr<block> to, pid_t owner) noexcept : owner_{owner}, block_{std::move(to)} {}
+    /// For a block of a pool: it has no handle until somebody asks for it, and shares the fate of the allocation that
+    /// it lies in, so that neither allocating nor stopping the service need to look at it.
+    reference(std::shared_ptr<block> to, pid_t owner, const allocation& lies_in) noexcept
+        : owner_{owner}, block_{std::move(to)}, lies_in_{&lies_in} {}
 
-    [[nodiscard]] std::uint32_t handle() const noexcept { return handle_; }
-    [[nodiscard]] fate what_became() const noexcept { return fate_.load(std::memory_order_acquire); }
+    /// 0: it has none yet.
+    [[nodiscard]] std::uint32_t handle() const noexcept { return handle_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool pooled() const noexcept { return lies_in_.load(std::memory_order_relaxed) != nullptr; }
+    [[nodiscard]] fate what_became() const noexcept {
+        const fate own = fate_.load(std::memory_order_acquire);
+        const allocation* const memory = lies_in_.load(std::memory_order_relaxed);
+        return own != fate::alive || memory == nullptr ? own : memory->what_became();
+    }
     [[nodiscard]] bool alive() const noexcept { return what_became() == fate::alive; }
     /// The block. Throws vcsm::no_block for a handle that is dead.
     [[nodiscard]] block& get() const {
@@ -118,12 +151,16 @@ class VCSM_API reference {
     /// the allocation.
     unsigned bare_locks = 0;
 
+    /// For a block that moves to another of its pool's allocations.
+    void lies_in(const allocation& memory) noexcept { lies_in_.store(&memory, std::memory_order_relaxed); }
+
   private:
     friend class registry;
 
-    std::uint32_t handle_ = 0; // the registry gives it, before anybody else sees the object
+    std::atomic<std::uint32_t> handle_{0}; // the registry gives it
     pid_t owner_;
     std::shared_ptr<block> block_;
+    std::atomic<const allocation*> lies_in_{nullptr};
     std::atomic<fate> fate_{fate::alive};
 };
 

@@ -229,6 +229,26 @@ std::shared_ptr<reference> registry::enter_another(const std::shared_ptr<block>&
     return to->handles.first == 0 ? nullptr : enter_locked(std::move(made));
 }
 
+std::uint32_t registry::name(const std::shared_ptr<reference>& unnamed) {
+    const change guard{*this};
+    if (unnamed->handle() == 0) { // no other thread was faster
+        (void)enter_locked(unnamed);
+    }
+    return unnamed->handle();
+}
+
+void registry::replace(block& which, const std::function<void()>& put) {
+    const change guard{*this};
+    if (which.handles.first == 0) {
+        put();
+        return;
+    }
+    leave_place(place_of(which));
+    put();
+    show_moved(which);
+    enter_place(place_of(which), which.handles.first);
+}
+
 std::shared_ptr<reference> registry::find(std::uint32_t handle) const {
     const std::shared_lock guard{mutex_};
     const table& in = current();
@@ -285,7 +305,7 @@ std::vector<std::shared_ptr<reference>> registry::remove_all(fate why) {
     for (std::size_t at = 0; at < in.size; ++at) {
         if (in.slots[at].handle.load(std::memory_order_relaxed) != 0) {
             (void)in.owners[at]->end(why);
-            in.owners[at]->shared()->handles = {};
+            in.owners[at]->block_->handles = {};
             taken.push_back(std::move(in.owners[at]));
             in.slots[at].handle.store(0, std::memory_order_release);
         }

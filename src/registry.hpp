@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -27,6 +28,11 @@ class VCSM_API registry {
     [[nodiscard]] std::shared_ptr<reference> enter(std::shared_ptr<block> to);
     /// The same for a block that has a handle already; nothing if its last one was freed meanwhile.
     [[nodiscard]] std::shared_ptr<reference> enter_another(const std::shared_ptr<block>& to);
+    /// Gives the reference of a pool's block, which has none yet, its handle. Throws std::bad_alloc.
+    std::uint32_t name(const std::shared_ptr<reference>& unnamed);
+    /// Calls `put()`, which changes the block's place or size, so that it is found where it is afterwards. The caller
+    /// has the block to itself, but for look-ups. Throws std::bad_alloc; then it is not found by its address.
+    void replace(block& which, const std::function<void()>& put);
     /// The living reference of that handle, or nothing.
     [[nodiscard]] std::shared_ptr<reference> find(std::uint32_t handle) const;
     /// Takes a reference out and ends it; nothing if somebody else did. `last` tells whether its block has no other.

@@ -46,23 +46,30 @@ void service::start() {
     start_locked();
 }
 
-void service::stop_locked() noexcept {
+std::vector<std::shared_ptr<reference>> service::stop_locked() noexcept {
+    std::vector<std::shared_ptr<reference>> all;
     try {
-        for (const auto& ended : registry_.remove_all(fate::stopped)) {
+        all = registry_.remove_all(fate::stopped);
+        for (const auto& ended : all) {
             ended->shared()->give_up(fate::stopped);
         }
     } catch (const std::bad_alloc&) {
         log::error("no memory to stop the service: its blocks are freed with the process");
     }
+    for (memory_owner* const owner : owners_) {
+        owner->stop(fate::stopped);
+    }
     device_.reset();
     holders_ = 0;
     bare_holders_ = 0;
+    return all;
 }
 
 void service::stop() noexcept {
+    std::vector<std::shared_ptr<reference>> ended;
     const std::unique_lock guard{operations_};
     if (device_) {
-        stop_locked();
+        ended = stop_locked();
         log::info("service stopped");
     }
 }
@@ -83,11 +90,11 @@ void service::use(std::string_view device) {
         preferred_ = device;
         return;
     }
-    if (device_ && !registry_.empty()) {
+    if (device_ && !(registry_.empty() && owners_.empty())) {
         failure about;
         about.operation = "use " + std::string{device};
         about.device = device_->name();
-        about.remedy = "blocks live on it: free them or stop the service first";
+        about.remedy = "blocks or pools live on it: free them or stop the service first";
         throw error{EBUSY, std::move(about)};
     }
     std::string wanted{device};
@@ -108,17 +115,20 @@ std::uint64_t service::hold() {
 }
 
 void service::let_go(std::uint64_t run) noexcept {
+    std::vector<std::shared_ptr<reference>> ended;
     const std::unique_lock guard{operations_};
     if (device_ && run == run_ && holders_ > 0) {
-        let_go_locked();
+        ended = let_go_locked();
     }
 }
 
-void service::let_go_locked() noexcept {
-    if (--holders_ == 0) {
-        stop_locked();
-        log::info("service stopped by the last that held it");
+std::vector<std::shared_ptr<reference>> service::let_go_locked() noexcept {
+    if (--holders_ > 0) {
+        return {};
     }
+    auto ended = stop_locked();
+    log::info("service stopped by the last that held it");
+    return ended;
 }
 
 template <class Make>
@@ -181,11 +191,36 @@ std::shared_ptr<reference> service::allocate(std::size_t size, std::string_view 
         how);
 }
 
-std::shared_ptr<allocation> service::allocate_memory(std::size_t size, std::string_view name,
-                                                     const block_options& options) {
-    return with_device([&](const std::shared_ptr<device::device>& from) {
-        return make_allocation(from, size, name, options, "allocate");
+void service::enter(memory_owner& owner) {
+    const std::shared_lock guard{operations_};
+    const std::lock_guard own{owners_mutex_};
+    owners_.push_back(&owner);
+}
+
+void service::leave(const memory_owner& owner, const std::function<void()>& last) noexcept {
+    const std::shared_lock guard{operations_};
+    const std::lock_guard own{owners_mutex_};
+    last();
+    owners_.erase(std::remove(owners_.begin(), owners_.end(), &owner), owners_.end());
+}
+
+void service::allocate_memory(memory_owner& owner, std::size_t size, std::string_view name,
+                              const block_options& options) {
+    with_device([&](const std::shared_ptr<device::device>& from) {
+        const std::shared_ptr<allocation> made = make_allocation(from, size, name, options, "allocate");
+        try {
+            owner.adopt(made);
+        } catch (...) {
+            made->release(fate::freed);
+            throw;
+        }
     });
+}
+
+std::uint32_t service::name(const std::shared_ptr<reference>& unnamed) {
+    const std::shared_lock guard{operations_};
+    (void)unnamed->get();
+    return registry_.name(unnamed);
 }
 
 std::shared_ptr<reference> service::own_block_of(int descriptor) {
@@ -197,10 +232,16 @@ std::shared_ptr<reference> service::own_block_of(int descriptor) {
         try {
             const auto same =
                 known->shared()->memory()->with_memory([&](device::memory& memory) { return memory.is(*wanted); });
-            if (same) {
-                return known;
+            if (same && known->shared()->alone()) { // a pool's blocks are parts of what is imported
+                return share_locked(*known);
             }
         } catch (const no_block&) { // freed since it was listed
+        }
+    }
+    const std::lock_guard own{owners_mutex_};
+    for (memory_owner* const owner : owners_) {
+        if (auto whole = owner->block_showing(*wanted)) {
+            return registry_.enter(std::move(whole));
         }
     }
     return nullptr;
@@ -212,11 +253,9 @@ std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_vi
         throw std::invalid_argument{"cannot import a dma-buf: " + std::to_string(descriptor) + " is no descriptor"};
     }
     const auto import = [&](const std::shared_ptr<device::device>& from) {
-        if (const auto own = own_block_of(descriptor)) {
+        if (auto own = own_block_of(descriptor)) {
             // The driver is not asked: it would give an import of its own block, on which a lock crashes the kernel.
-            if (auto another = registry_.enter_another(own->shared())) {
-                return another;
-            }
+            return own;
         }
         failure about;
         about.operation = "import a dma-buf as";
@@ -244,8 +283,15 @@ std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_vi
 
 std::shared_ptr<reference> service::share(const reference& of) {
     const std::shared_lock guard{operations_};
-    (void)of.get();
-    auto another = registry_.enter_another(of.shared());
+    return share_locked(of);
+}
+
+std::shared_ptr<reference> service::share_locked(const reference& of) {
+    block& which = of.get();
+    if (of.handle() == 0) {
+        registry_.name(which.unnamed());
+    }
+    auto another = registry_.enter_another(which.shared_from_this());
     if (!another) {
         throw_no_block(fate::freed, of.shared()->name(), ::getpid());
     }
@@ -272,6 +318,9 @@ void service::move(block& which, std::shared_ptr<allocation> another, std::size_
 }
 
 void service::resize(const reference& of, std::size_t size) {
+    if (of.get().resize_itself(size)) {
+        return;
+    }
     const std::shared_lock guard{operations_};
     block& which = of.get();
     const std::shared_ptr<allocation> old = which.memory();
@@ -289,13 +338,14 @@ void service::resize(const reference& of, std::size_t size) {
 }
 
 bool service::free(std::uint32_t handle) noexcept {
+    std::shared_ptr<reference> ended; // goes when the lock is not held any more: a pool may give memory back with it
     const std::shared_lock guard{operations_};
     bool last = false;
-    const std::shared_ptr<reference> ended = registry_.remove(handle, fate::freed, last);
+    ended = registry_.remove(handle, fate::freed, last);
     if (!ended) {
         return false;
     }
-    if (last) {
+    if (last && !ended->pooled()) {
         ended->shared()->give_up(fate::freed);
         return true;
     }
@@ -325,6 +375,10 @@ void service::after_fork_in_parent() {
 void service::after_fork_in_child() {
     service& own = instance();
     lasting_mutex::renew_in_child();
+    for (memory_owner* const owner : own.owners_) {
+        owner->abandon();
+    }
+    own.owners_.clear();
     own.registry_.forget_in_child();
     if (own.device_) {
         own.device_->abandon();
@@ -369,7 +423,7 @@ std::vector<block_info> blocks() {
     for (const auto& known : detail::service::instance().handles().all()) {
         const std::shared_ptr<detail::block>& which = known->shared();
         const std::shared_ptr<detail::allocation> memory = which->memory();
-        block_info info{known->handle(),         which->name(),   {},           which->size(), memory->capacity(),
+        block_info info{known->handle(),         which->name(),   {},           which->size(), which->capacity(),
                         memory->granted_cache(), memory->locks(), std::nullopt, std::nullopt};
         try {
             info.device = memory->from().name();

@@ -26,6 +26,27 @@ namespace vcsm::detail {
 /// What making a block does where the service does not run: starts it, or throws vcsm::error (ENODEV).
 enum class starting : unsigned char { if_needed, never };
 
+/// Something that has allocations which are no blocks of their own: a pool. The service tells it when they end.
+class memory_owner {
+  public:
+    memory_owner(const memory_owner&) = delete;
+    memory_owner& operator=(const memory_owner&) = delete;
+
+    /// Takes a new allocation. Nobody stops the service, forks or switches devices meanwhile. May throw; then the
+    /// allocation is released.
+    virtual void adopt(const std::shared_ptr<allocation>& made) = 0;
+    /// The service stops: releases all its allocations.
+    virtual void stop(fate why) noexcept = 0;
+    /// In the child of a fork: abandons all its allocations. Touches no mutex.
+    virtual void abandon() noexcept = 0;
+    /// A block of the whole allocation that a descriptor of that identity shows, or nothing.
+    [[nodiscard]] virtual std::shared_ptr<block> block_showing(const device::file_identity& identity) = 0;
+
+  protected:
+    memory_owner() = default;
+    ~memory_owner() = default;
+};
+
 class VCSM_API service {
   public:
     /// The one of this process. Never destroyed, for objects may outlive main().
@@ -90,9 +111,20 @@ class VCSM_API service {
     }
     [[noreturn]] static void throw_no_handle(std::uint32_t handle);
 
-    /// An allocation that is no block of its own: what a pool carves its blocks from. Throws as allocate().
-    [[nodiscard]] std::shared_ptr<allocation> allocate_memory(std::size_t size, std::string_view name,
-                                                              const block_options& options);
+    /// Gives the reference of a pool's block, which has none yet, its handle. Throws vcsm::no_block.
+    std::uint32_t name(const std::shared_ptr<reference>& unnamed);
+    /// From now on until leave(), the service tells `owner` what happens.
+    void enter(memory_owner& owner);
+    /// Calls `last()`, in which `owner` releases what it has, and forgets it.
+    void leave(const memory_owner& owner, const std::function<void()>& last) noexcept;
+    /// Has `owner` adopt a new allocation. Throws as allocate().
+    void allocate_memory(memory_owner& owner, std::size_t size, std::string_view name, const block_options& options);
+    /// Calls `work()` while nobody stops the service, forks or switches devices.
+    template <class Work>
+    auto undisturbed(Work&& work) {
+        const std::shared_lock guard{operations_};
+        return work();
+    }
 
     [[nodiscard]] detail::registry& handles() noexcept { return registry_; }
     /// The open device, or nothing.
@@ -110,9 +142,11 @@ class VCSM_API service {
                                                               const block_options& options, const char* operation);
     [[nodiscard]] std::shared_ptr<reference> own_block_of(int descriptor);
     void start_locked();
-    void stop_locked() noexcept;
+    /// What is left of the blocks goes with the list, which must be when operations_ is not held any more.
+    std::vector<std::shared_ptr<reference>> stop_locked() noexcept;
+    [[nodiscard]] std::shared_ptr<reference> share_locked(const reference& of);
     void run_on(std::shared_ptr<device::device> opened);
-    void let_go_locked() noexcept;
+    [[nodiscard]] std::vector<std::shared_ptr<reference>> let_go_locked() noexcept;
     void move(block& which, std::shared_ptr<allocation> another, std::size_t size, bool handed_out_too,
               const std::function<void(device::memory&)>& check);
 
@@ -129,6 +163,8 @@ class VCSM_API service {
     std::uint64_t holders_ = 0;
     std::uint64_t bare_holders_ = 0; // those of them that no object carries
     registry registry_;
+    std::mutex owners_mutex_; // of the next; taken with operations_ held
+    std::vector<memory_owner*> owners_;
 };
 
 } // namespace vcsm::detail

@@ -46,6 +46,11 @@ std::string described(const detail::block& which, std::size_t size) {
                             ": they do not fit, nothing was done"};
 }
 
+// The promise to write all is the block's; where it shares its allocation, its neighbours' bytes are wanted.
+detail::access_kind kind_for(const detail::block& which, detail::access_kind wanted) noexcept {
+    return wanted == detail::access_kind::overwrite && !which.alone() ? detail::access_kind::write : wanted;
+}
+
 // The part of the block that a copy is about.
 std::span<std::byte> part_of(const detail::block& which, const detail::place& whole, const char* doing,
                              std::size_t bytes, std::size_t offset) {
@@ -105,7 +110,15 @@ shared_memory::operator bool() const noexcept {
 }
 
 void shared_memory::close() noexcept {
-    if (const std::shared_ptr<detail::reference> ending = std::move(reference_); ending && ending->alive()) {
+    std::shared_ptr<detail::reference> ending = std::move(reference_);
+    if (!ending) {
+        return;
+    }
+    if (ending->handle() == 0) {
+        // The block cannot go while its reference is here.
+        detail::block& which = *ending->shared();
+        which.take_back(std::move(ending));
+    } else if (ending->alive()) {
         detail::service::instance().free(ending->handle());
     }
 }
@@ -115,7 +128,7 @@ std::size_t shared_memory::size() const {
 }
 
 std::size_t shared_memory::capacity() const {
-    return held(reference_).get().memory()->capacity();
+    return held(reference_).get().capacity();
 }
 
 const std::string& shared_memory::name() const {
@@ -128,16 +141,40 @@ std::string_view shared_memory::device() const {
 
 std::uint32_t shared_memory::handle() const {
     (void)held(reference_).get();
-    return reference_->handle();
+    const std::uint32_t given = reference_->handle();
+    return given != 0 ? given : detail::service::instance().name(reference_);
 }
 
 cache_mode shared_memory::granted_cache() const {
     return held(reference_).get().memory()->granted_cache();
 }
 
+namespace {
+
+// What stands for the whole allocation says nothing about a block in the middle of it.
+void throw_unless_first(const detail::block& which, const char* operation, const char* instead) {
+    if (which.offset() > 0) {
+        failure about;
+        about.operation = operation;
+        about.device = which.memory()->from().name();
+        about.block = which.name();
+        about.remedy = "it lies " + std::to_string(which.offset()) +
+                       " bytes behind the start of its pool's memory: take " + instead + ", which gives that as well";
+        throw not_supported{std::move(about)};
+    }
+}
+
+} // namespace
+
 std::uint32_t shared_memory::videocore_handle() const {
-    return asked(held(reference_), "give the VideoCore handle of",
-                 [](device::memory& memory) { return memory.videocore_handle(); });
+    throw_unless_first(held(reference_).get(), "give the VideoCore handle of", "location()");
+    return location().videocore_handle;
+}
+
+location shared_memory::location() const {
+    const auto given = asked(held(reference_), "give the VideoCore handle of",
+                             [](device::memory& memory) { return memory.videocore_handle(); });
+    return {given, reference_->shared()->offset()};
 }
 
 std::uint64_t shared_memory::bus_address() const {
@@ -147,10 +184,18 @@ std::uint64_t shared_memory::bus_address() const {
 }
 
 int shared_memory::dmabuf() const {
-    return asked(held(reference_), "give a dma-buf of", [](device::memory& memory) { return memory.dmabuf(); });
+    throw_unless_first(held(reference_).get(), "give a dma-buf of", "dmabuf_location()");
+    return dmabuf_location().descriptor;
+}
+
+dmabuf_place shared_memory::dmabuf_location() const {
+    const auto given =
+        asked(held(reference_), "give a dma-buf of", [](device::memory& memory) { return memory.dmabuf(); });
+    return {given, reference_->shared()->offset()};
 }
 
 int shared_memory::export_dmabuf() const {
+    throw_unless_first(held(reference_).get(), "export", "dmabuf_location()");
     kernel::unique_fd exported =
         asked(held(reference_), "export", [](device::memory& memory) { return kernel::duplicate(memory.dmabuf()); });
     return exported.release();
@@ -176,7 +221,7 @@ detail::held_part shared_memory::hold(detail::access_kind kind, std::size_t offs
                                     " is not aligned to the " + std::to_string(alignment) +
                                     " bytes that its elements need"};
     }
-    return {{std::move(whole.memory), kind}, first, count};
+    return {{std::move(whole.memory), kind_for(which, kind)}, first, count};
 }
 
 void shared_memory::write_bytes(std::span<const std::byte> source, std::size_t offset) {
@@ -190,8 +235,8 @@ void shared_memory::write_bytes(std::span<const std::byte> source, std::size_t o
     // last cache line, must not be lost: whole lines (of 64 bytes, or the 128 of larger systems) only.
     constexpr std::size_t widest_cache_line = 128;
     const bool all = part.size() == whole.bytes.size() && part.size() % widest_cache_line == 0;
-    detail::held_lock locked{std::move(whole.memory),
-                             all ? detail::access_kind::overwrite : detail::access_kind::write};
+    const auto kind = kind_for(which, all ? detail::access_kind::overwrite : detail::access_kind::write);
+    detail::held_lock locked{std::move(whole.memory), kind};
     detail::copy_bytes(part.data(), source.data(), source.size());
     locked.unlock();
 }

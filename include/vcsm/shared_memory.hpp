@@ -19,6 +19,7 @@ namespace vcsm {
 
 namespace detail {
 
+class pool_state;
 class reference;
 
 /// A lock, and the `count` elements from `first` on that it was taken for.
@@ -40,6 +41,18 @@ struct block_options {
     cache_mode cache = cache_mode::none;
     /// Of its bus address where it has one, else of the CPU's: a power of two. 1: whatever comes, at least a page.
     std::size_t alignment = 1;
+};
+
+/// Where a block lies in the memory that VideoCore knows by one handle.
+struct location {
+    std::uint32_t videocore_handle = 0; ///< of that memory
+    std::size_t offset = 0;             ///< bytes from its start
+};
+
+/// Where a block lies in the memory that one dma-buf descriptor stands for.
+struct dmabuf_place {
+    int descriptor = -1;    ///< of that memory; not the caller's to close
+    std::size_t offset = 0; ///< bytes from its start
 };
 
 /// One block. Owns it: movable, not copyable; destroying the object frees the block, which VideoCore may go on using.
@@ -84,7 +97,8 @@ class VCSM_API shared_memory {
 
     /// Bytes asked for.
     [[nodiscard]] std::size_t size() const;
-    /// Bytes that the kernel gave: whole pages. copy_from() and lock() are bounded by size(), not by this.
+    /// Bytes that are the block's: what the kernel gave, whole pages, or what a pool gave. copy_from() and lock() are
+    /// bounded by size(), not by this.
     [[nodiscard]] std::size_t capacity() const;
     /// Whole, as it was given.
     [[nodiscard]] const std::string& name() const;
@@ -95,14 +109,21 @@ class VCSM_API shared_memory {
     /// Who really caches the block, whatever was asked for.
     [[nodiscard]] cache_mode granted_cache() const;
 
-    /// The number that VideoCore knows the block by. Throws vcsm::not_supported where VideoCore does not know it.
+    /// The number that VideoCore knows the block by. Throws vcsm::not_supported where VideoCore does not know it, and
+    /// for a block of a pool that does not start its allocation: there, take location().
     [[nodiscard]] std::uint32_t videocore_handle() const;
+    /// The same and where the block starts in it: 0 but for blocks of a pool. Throws vcsm::not_supported where
+    /// VideoCore does not know it.
+    [[nodiscard]] vcsm::location location() const;
     /// Where VideoCore sees the block. Throws vcsm::not_supported where it does not.
     [[nodiscard]] std::uint64_t bus_address() const;
     /// The block's own dma-buf descriptor, valid for as long as this object; not the caller's to close. Throws
     /// vcsm::not_supported where there is none. On the simulated device it is a memfd, and the first call needs the
     /// block unlocked (vcsm::error with EBUSY).
     [[nodiscard]] int dmabuf() const;
+    /// The same and where the block starts in it: 0 but for blocks of a pool, where dmabuf() and export_dmabuf() alone
+    /// throw as videocore_handle() does. Throws as dmabuf().
+    [[nodiscard]] dmabuf_place dmabuf_location() const;
     /// A new dma-buf descriptor, close-on-exec, that the caller owns: the memory lives until it is closed.
     [[nodiscard]] int export_dmabuf() const;
 
@@ -152,6 +173,7 @@ class VCSM_API shared_memory {
     friend void swap(shared_memory& a, shared_memory& b) noexcept { a.reference_.swap(b.reference_); }
 
   private:
+    friend class detail::pool_state;
     explicit shared_memory(std::shared_ptr<detail::reference> reference) noexcept;
     [[nodiscard]] detail::held_part hold(detail::access_kind kind, std::size_t offset, std::size_t count,
                                          std::size_t element, std::size_t alignment) const;

@@ -4,6 +4,7 @@
 
 #include <vcsm/error.hpp>         // IWYU pragma: export
 #include <vcsm/lock.hpp>          // IWYU pragma: export
+#include <vcsm/pool.hpp>          // IWYU pragma: export
 #include <vcsm/service.hpp>       // IWYU pragma: export
 #include <vcsm/shared_memory.hpp> // IWYU pragma: export
 #include <vcsm/socket.hpp>        // IWYU pragma: export
