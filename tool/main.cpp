@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -33,6 +34,23 @@ int say(const char* sentence, int status) {
     return status;
 }
 
+// CLI11 says "A subcommand is required" also where one was typed that it does not know.
+std::string what_is_wrong(const CLI::App& app, const CLI::ParseError& parsed) {
+    if (!app.get_subcommands().empty()) {
+        return parsed.what();
+    }
+    std::string known;
+    for (const CLI::App* const command : app.get_subcommands(nullptr)) {
+        known += (known.empty() ? "" : ", ") + command->get_name();
+    }
+    const std::vector<std::string> unknown = app.remaining();
+    if (unknown.empty()) {
+        return "a command is wanted: there are " + known;
+    }
+    return (unknown.front().starts_with('-') ? "unknown option \"" : "unknown command \"") + unknown.front() +
+           "\": the commands are " + known;
+}
+
 int run(int argc, char** argv) {
     CLI::App app{"Memory that a CPU and a Raspberry Pi's VideoCore share", "vcsm"};
     app.set_version_flag("--version", "vcsm " + std::string{vcsm::version()});
@@ -50,7 +68,7 @@ int run(int argc, char** argv) {
         if (parsed.get_exit_code() == 0) {
             return app.exit(parsed); // --help, --version
         }
-        return say((std::string{parsed.what()} + " ('vcsm --help' shows how)").c_str(), status_usage);
+        return say((what_is_wrong(app, parsed) + " ('vcsm --help' shows how)").c_str(), status_usage);
     } catch (const usage_error& wrong) {
         return say(wrong.what(), status_usage);
     } catch (const std::exception& failure) {

@@ -42,6 +42,13 @@ TEST(the_command, takes_wrong_usage_with_one_sentence_and_status_2) {
     }
 }
 
+TEST(the_command, names_the_commands_to_whoever_types_none_or_another) {
+    const auto known = testing::AllOf(HasSubstr("send"), HasSubstr("devices"));
+    EXPECT_THAT(vcsm({}).err, known);
+    EXPECT_THAT(vcsm({"sned"}).err, testing::AllOf(HasSubstr("sned"), known));
+    EXPECT_THAT(vcsm({"--sned"}).err, HasSubstr("option \"--sned\""));
+}
+
 TEST(the_command, calls_an_unknown_device_in_the_environment_a_failure) {
     const auto refused = vcsm({"send", VCSM_SOURCE "/LICENSE"}, {{{"VCSM_DEVICE", "vchiq"}}, {}, {}});
     EXPECT_EQ(refused.status, 1);
