@@ -91,6 +91,7 @@ std::string why_no_filter(int error) {
     // supervisor's answers let such calls go on, and it answers once it has the listener.
     ::setenv("VCSM_SIM_CONTROL", control_path.c_str(), 1);
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (const std::string& each : command) {
         arguments.push_back(const_cast<char*>(each.c_str()));
     }

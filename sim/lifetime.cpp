@@ -158,8 +158,8 @@ std::optional<std::uint64_t> lifetimes::which(const target& who, int descriptor,
     // Several opens of one file: the lock that this one holds tells which it is.
     const std::string text = text_of("/proc/" + std::to_string(who.thread()) + "/fdinfo/" + std::to_string(descriptor));
     for (const std::uint64_t id : known.opens) {
-        const std::string byte = std::to_string(first_byte + id);
-        if (text.find(' ' + byte + ' ' + byte + '\n') != std::string::npos) {
+        const std::string byte = " " + std::to_string(first_byte + id);
+        if (text.find(byte + byte + '\n') != std::string::npos) {
             return id;
         }
     }
