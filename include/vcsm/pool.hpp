@@ -75,7 +75,9 @@ class VCSM_API pool {
     /// A pool with an allocation of `bytes` of the driver's, whose blocks bear this name. Throws what the constructor
     /// of vcsm::shared_memory throws.
     explicit pool(std::size_t bytes, std::string_view name = {}, const pool_options& options = {});
+    /// Takes the pool over; the other object is empty then.
     pool(pool&&) noexcept = default;
+    /// The same; the pool that this object held lives on until its last block is gone.
     pool& operator=(pool&& other) noexcept;
     ~pool();
 
@@ -92,7 +94,9 @@ class VCSM_API pool {
 
     /// Whether it can be used.
     [[nodiscard]] explicit operator bool() const noexcept;
+    /// What its blocks are called.
     [[nodiscard]] const std::string& name() const;
+    /// As they were given.
     [[nodiscard]] const pool_options& options() const;
 
   private:
