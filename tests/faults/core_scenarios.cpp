@@ -206,7 +206,7 @@ void share(trial& now) {
     now.act("share", [&] { other = block.share(); });
     if (other) {
         other.copy_from(pattern(100));
-        block.close();
+        now.act("free one", [&] { block.close(); });
         now.expect(holds(other, pattern(100)), "freeing one handle freed the block of the other");
     } else {
         now.expect(holds(block, std::vector<unsigned char>(4096)), "it is of no use after a failure");
