@@ -123,6 +123,9 @@ class device {
     /// allocation: throws to refuse. Does nothing unless overridden.
     virtual void before_resize(memory& held, std::size_t bytes);
 
+    /// The service stops: the device's own descriptor is closed, even if objects of stopped blocks still hold the
+    /// device. Memory that is not released yet can still be; allocating fails (EBADF).
+    virtual void close() noexcept {}
     /// For the child of a fork: closes the inherited descriptor.
     virtual void abandon() noexcept = 0;
 };

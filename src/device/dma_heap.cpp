@@ -24,6 +24,7 @@ class dma_heap final : public device {
     [[nodiscard]] std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& block) override {
         return map_dma_buf(descriptor, name_, block);
     }
+    void close() noexcept override { heap_.abandon(); }
     void abandon() noexcept override { heap_.abandon(); }
 
   private:

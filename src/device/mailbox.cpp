@@ -125,9 +125,12 @@ class mailbox final : public device {
         return firmware::physical_mask & ~(kernel::page_size() - 1);
     }
     [[nodiscard]] std::unique_ptr<memory> allocate(const request& wanted) override;
+    void close() noexcept override { open_.reset(); }
     void abandon() noexcept override {
-        open_->mailbox.reset();
-        open_->physical_memory.reset();
+        if (open_) {
+            open_->mailbox.reset();
+            open_->physical_memory.reset();
+        }
     }
 
   private:
@@ -144,6 +147,9 @@ void zero(std::byte* data, std::size_t bytes) noexcept {
 
 std::unique_ptr<memory> mailbox::allocate(const request& wanted) {
     const about what{"allocate", device_name, wanted.name, wanted.bytes};
+    if (!open_) {
+        fail(EBADF, what, "the device was closed");
+    }
     const std::size_t bytes = kernel::round_up_to_pages(wanted.bytes);
     std::array<std::uint32_t, 3> values{static_cast<std::uint32_t>(bytes),
                                         static_cast<std::uint32_t>(std::max(wanted.alignment, kernel::page_size())),

@@ -1,7 +1,5 @@
 #include "device/simulated.hpp"
 
-#include "keep.hpp"
-
 #include <atomic>
 #include <cerrno>
 #include <mutex>
@@ -115,8 +113,8 @@ class simulated_memory final : public memory {
         released_ = true;
         held_->bytes().close_descriptors();
         // Their ends would give memory back to the parent's VideoCore, whose mutexes another thread may have held.
-        detail::keep_for_ever(std::move(held_));
-        detail::keep_for_ever(std::move(home_));
+        static_cast<void>(new std::shared_ptr<videocore::block>{std::move(held_)});
+        static_cast<void>(new std::shared_ptr<videocore::model>{std::move(home_)});
     }
 
   private:
@@ -150,7 +148,10 @@ class simulated_device final : public device {
 
     void before_resize(memory&, std::size_t) override { attempt_or_throw(model_->on_demand(), operation::resize); }
 
-    void abandon() noexcept override { detail::keep_for_ever(std::move(model_)); }
+    void abandon() noexcept override {
+        static_cast<void>(new std::shared_ptr<videocore::model>{std::move(model_)});
+        model_ = nullptr;
+    }
 
   private:
     template <class Make>
@@ -214,11 +215,6 @@ std::shared_ptr<videocore::model> simulated_videocore() {
     return the_model();
 }
 
-bool simulated_exists() noexcept {
-    const std::lock_guard guard{model_mutex()};
-    return the_model() != nullptr;
-}
-
 void forget_simulated_videocore() noexcept {
     const std::lock_guard guard{model_mutex()};
     the_model().reset();
@@ -229,7 +225,8 @@ void abandon_simulated_videocore() noexcept {
     new (&model_mutex()) std::mutex;
     if (the_model()) {
         the_model()->abandon();
-        detail::keep_for_ever(std::move(the_model()));
+        static_cast<void>(new std::shared_ptr<videocore::model>{std::move(the_model())});
+        the_model() = nullptr;
     }
 }
 

@@ -28,6 +28,7 @@ class udmabuf final : public device {
     [[nodiscard]] std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& block) override {
         return map_dma_buf(descriptor, device_name, block);
     }
+    void close() noexcept override { node_.reset(); }
     void abandon() noexcept override { node_.reset(); }
 
   private:

@@ -174,21 +174,23 @@ class imported_memory final : public dma_buf_memory {
 
 class v3d final : public device {
   public:
-    explicit v3d(shared_node node) noexcept : node_{std::move(node)} {}
+    explicit v3d(shared_node node) noexcept : kind_{node->kind()}, node_{std::move(node)} {}
 
     [[nodiscard]] std::string_view name() const noexcept override { return device_name; }
     [[nodiscard]] capabilities gives() const noexcept override {
-        return {.videocore_handle = false,
-                .bus_address = node_->kind() == driver::v3d,
-                .dmabuf = true,
-                .host_cache = false};
+        return {.videocore_handle = false, .bus_address = kind_ == driver::v3d, .dmabuf = true, .host_cache = false};
     }
     [[nodiscard]] std::size_t max_bytes() const noexcept override {
         return static_cast<std::size_t>(std::uint64_t{UINT32_MAX} & ~std::uint64_t{kernel::page_size() - 1});
     }
     [[nodiscard]] std::unique_ptr<memory> allocate(const request& wanted) override;
     [[nodiscard]] std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& block) override;
-    void abandon() noexcept override { node_->abandon(); }
+    void close() noexcept override { node_.reset(); }
+    void abandon() noexcept override {
+        if (node_) {
+            node_->abandon();
+        }
+    }
 
   private:
     struct created {
@@ -198,6 +200,7 @@ class v3d final : public device {
     [[nodiscard]] created create(std::size_t bytes, const about& what);
     [[nodiscard]] off_t place_of(std::uint32_t handle, const about& what) const;
 
+    driver kind_;
     shared_node node_;
 };
 
@@ -239,6 +242,9 @@ off_t v3d::place_of(std::uint32_t handle, const about& what) const {
 
 std::unique_ptr<memory> v3d::allocate(const request& wanted) {
     const about what{"allocate", device_name, wanted.name, wanted.bytes};
+    if (!node_) {
+        fail(EBADF, what, "the device was closed");
+    }
     const std::size_t bytes = kernel::round_up_to_pages(wanted.bytes);
     created made = create(bytes, what);
     if (made.address && *made.address % wanted.alignment != 0) {
@@ -256,6 +262,9 @@ std::unique_ptr<memory> v3d::allocate(const request& wanted) {
 
 std::unique_ptr<memory> v3d::import_dmabuf(int descriptor, const std::string& block) {
     const about what{"import", device_name, block};
+    if (!node_) {
+        fail(EBADF, what, "the device was closed");
+    }
     dma_buf_memory::parts whole = mapped_parts(duplicate_proven(descriptor, what), what);
     std::uint32_t handle = 0;
     const int failed = node_->import(whole.descriptor.get(), handle);

@@ -84,6 +84,7 @@ class vcsm_cma final : public device {
     }
     [[nodiscard]] std::unique_ptr<memory> allocate(const request& wanted) override;
     [[nodiscard]] std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& block) override;
+    void close() noexcept override { abandon(); }
     void abandon() noexcept override {
         node_.reset();
         if (heap_) {

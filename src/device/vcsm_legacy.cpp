@@ -133,7 +133,12 @@ class vcsm_legacy final : public device {
         return static_cast<std::size_t>(std::uint64_t{UINT32_MAX} & ~std::uint64_t{kernel::page_size() - 1});
     }
     [[nodiscard]] std::unique_ptr<memory> allocate(const request& wanted) override;
-    void abandon() noexcept override { node_->reset(); }
+    void close() noexcept override { node_.reset(); }
+    void abandon() noexcept override {
+        if (node_) {
+            node_->reset();
+        }
+    }
 
   private:
     /// An answer of 0 means that the driver does not know the handle.
@@ -156,6 +161,9 @@ driver::map vcsm_legacy::ask(unsigned long request, std::uint32_t handle, const 
 
 std::unique_ptr<memory> vcsm_legacy::allocate(const request& wanted) {
     const about what{"allocate", device_name, wanted.name, wanted.bytes};
+    if (!node_) {
+        fail(EBADF, what, "the device was closed");
+    }
     const std::size_t bytes = kernel::round_up_to_pages(std::max(wanted.bytes, wanted.alignment));
     driver::alloc call{};
     call.size = static_cast<std::uint32_t>(bytes);

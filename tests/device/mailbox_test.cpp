@@ -130,6 +130,16 @@ TEST_F(mailbox, a_forks_child_releases_nothing_of_its_parents) {
     EXPECT_EQ(driver_.blocks.size(), 1U);
 }
 
+TEST_F(mailbox, memory_that_outlives_the_service_is_still_released) {
+    open();
+    auto block = device_->allocate({4096, "x", cache_mode::none, 1});
+    device_->close();
+    EXPECT_THROW((void)device_->allocate({4096, "y", cache_mode::none, 1}), vcsm::error);
+    block->release();
+    EXPECT_TRUE(driver_.blocks.empty());
+    EXPECT_EQ(in_.open_descriptors(), 0U);
+}
+
 TEST_F(mailbox, only_root_is_given_memory) {
     in_.refuse("/dev/vcio", EACCES);
     try {
