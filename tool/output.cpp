@@ -36,6 +36,14 @@ std::string listed(const std::vector<std::pair<std::string, std::string>>& rows)
     return text;
 }
 
+std::string printable(std::string_view text) {
+    std::string shown{text};
+    std::replace_if(
+        shown.begin(), shown.end(), [](char each) { return static_cast<unsigned char>(each) < ' ' || each == '\x7f'; },
+        '?');
+    return shown;
+}
+
 std::string table(const std::vector<std::vector<std::string>>& rows) {
     std::vector<std::size_t> widths;
     for (const auto& row : rows) {

@@ -14,6 +14,9 @@ void print(std::string_view text);
 /// Lines of "  label   value", the values under one another.
 [[nodiscard]] std::string listed(const std::vector<std::pair<std::string, std::string>>& rows);
 
+/// A name that others chose, fit for a terminal: control characters become '?'.
+[[nodiscard]] std::string printable(std::string_view text);
+
 /// Columns under one another; the first row is the heading.
 [[nodiscard]] std::string table(const std::vector<std::vector<std::string>>& rows);
 

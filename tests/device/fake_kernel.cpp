@@ -420,4 +420,24 @@ ssize_t kernel::getdents64(int descriptor, void* buffer, std::size_t bytes) {
     return static_cast<ssize_t>(length);
 }
 
+int kernel::pidfd_open(pid_t process, unsigned int) {
+    if (process != other_process) {
+        errno = ESRCH;
+        return -1;
+    }
+    auto pidfd = std::make_shared<file>();
+    pidfd->kind = "pidfd";
+    pidfd->backing = make_memfd(0);
+    return install(std::move(pidfd));
+}
+
+int kernel::pidfd_getfd(int, int descriptor, unsigned int) {
+    const auto found = its_descriptors.find(descriptor);
+    if (!may_look || found == its_descriptors.end()) {
+        errno = may_look ? EBADF : EPERM;
+        return -1;
+    }
+    return install(found->second);
+}
+
 } // namespace fakes

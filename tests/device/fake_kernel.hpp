@@ -88,6 +88,11 @@ class kernel final : public vcsm::kernel::calls {
     [[nodiscard]] bool has_room() const { return descriptors_.size() < descriptor_limit; }
     bool proc_is_mounted = true;
 
+    /// One other process, with its descriptors, and whether it may be looked into.
+    int other_process = 4711;
+    std::map<int, std::shared_ptr<object>> its_descriptors;
+    bool may_look = true;
+
     int open(const char* path, int flags, mode_t mode) override;
     int close(int descriptor) override;
     int ioctl(int descriptor, unsigned long number, void* argument) override;
@@ -103,6 +108,8 @@ class kernel final : public vcsm::kernel::calls {
     off_t lseek(int descriptor, off_t offset, int whence) override;
     ssize_t read(int descriptor, void* buffer, std::size_t bytes) override;
     ssize_t getdents64(int descriptor, void* buffer, std::size_t bytes) override;
+    int pidfd_open(pid_t process, unsigned int flags) override;
+    int pidfd_getfd(int pidfd, int descriptor, unsigned int flags) override;
 
   private:
     struct mapped {
