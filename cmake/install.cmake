@@ -36,6 +36,7 @@ install(FILES ${PROJECT_BINARY_DIR}/cmake/vcsm-config.cmake ${PROJECT_BINARY_DIR
 configure_file(${CMAKE_CURRENT_LIST_DIR}/vcsmxx.pc.in ${PROJECT_BINARY_DIR}/pkgconfig/vcsmxx.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/pkgconfig/vcsmxx.pc DESTINATION ${pkg_config_dir})
 
-# What the demonstration sends, and the terms.
+# Who may open the device nodes, what the demonstration sends, and the terms.
+install(FILES ${PROJECT_SOURCE_DIR}/share/udev/60-vcsm.rules DESTINATION ${CMAKE_INSTALL_DATADIR}/vcsm/udev)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/share/lens-shading DESTINATION ${CMAKE_INSTALL_DATADIR}/vcsm)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

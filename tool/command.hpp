@@ -25,6 +25,9 @@ class failed : public std::runtime_error {
 /// Each adds its subcommand to `app`, with a callback that does the work.
 void add_send(CLI::App& app);
 void add_devices(CLI::App& app);
+void add_doctor(CLI::App& app);
+void add_list(CLI::App& app);
+void add_read(CLI::App& app);
 
 /// Makes the service use the device of that name, if there is one. Throws usage_error for an unknown one.
 void use_device(const std::string& name);

@@ -61,6 +61,9 @@ int run(int argc, char** argv) {
         "Environment: VCSM_DEVICE names the device; VCSM_SIM_MEMORY and VCSM_SIM_FAULTS shape the simulated one.");
     add_send(app);
     add_devices(app);
+    add_list(app);
+    add_read(app);
+    add_doctor(app);
     try {
         app.parse(argc, argv);
         return 0;
