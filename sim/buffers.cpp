@@ -38,17 +38,11 @@ bool inherited(const buffer& what, pid_t process) {
 
 } // namespace
 
-buffers::made buffers::add(const target& maker, buffer described, int flags) {
-    const int memfd = described.memory->bytes().cpu_memfd();
-    struct stat status {};
-    if (::fstat(memfd, &status) != 0) {
-        kernel::throw_errno("fstat");
-    }
-    described.file = key_of(status);
-    described.maker = maker.process();
-    described.maker_name = name_of(described.maker);
+buffers::made buffers::add(pid_t maker, std::string maker_name, buffer described, int flags) {
+    described.maker = maker;
+    described.maker_name = std::move(maker_name);
     described.made_at = ticks_now();
-    lifetimes::opened opened = watch_.open_again(memfd, flags);
+    lifetimes::opened opened = watch_.open_again(described.memory->bytes().cpu_memfd(), flags);
     described.id = opened.id;
     auto shared = std::make_shared<buffer>(std::move(described));
     all_[shared->id] = shared;

@@ -37,7 +37,6 @@ struct buffer {
     std::string maker_name;
     std::uint64_t made_at = 0; ///< clock ticks since the machine started
     std::string call;          ///< that made it
-    file_key file;
     std::vector<last_holder> holders; ///< processes that ended with it
     pid_t exec_closes = 0;            ///< this process's exec is about to close it
 
@@ -56,9 +55,9 @@ class buffers {
         std::shared_ptr<buffer> which;
         kernel::unique_fd file; ///< to be given to the program
     };
-    /// Watches over `described`, which the calling process has made. `flags`: O_RDONLY or O_RDWR. Throws
+    /// Watches over `described`, which process `maker` has made. `flags`: O_RDONLY or O_RDWR. Throws
     /// std::system_error.
-    [[nodiscard]] made add(const target& maker, buffer described, int flags);
+    [[nodiscard]] made add(pid_t maker, std::string maker_name, buffer described, int flags);
     /// It never reached the program.
     void cancel(const std::shared_ptr<buffer>& which);
     /// Its last descriptor and mapping are gone.

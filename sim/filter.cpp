@@ -52,6 +52,10 @@ constexpr std::array whole_calls{
     named_call{"fdatasync", call::fdatasync},
     named_call{"msync", call::msync},
     named_call{"mremap", call::mremap},
+    named_call{"chroot", call::chroot}, // these four may make a path mean something else
+    named_call{"pivot_root", call::chroot},
+    named_call{"setns", call::chroot},
+    named_call{"unshare", call::chroot},
     named_call{"execve", call::execve},
     named_call{"execveat", call::execveat},
     named_call{"exit", call::exit},

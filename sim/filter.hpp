@@ -45,6 +45,7 @@ enum class call : std::uint8_t {
     madvise,
     mmap,
     mmap2,
+    chroot,
     execve,
     execveat,
     exit,

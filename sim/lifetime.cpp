@@ -78,7 +78,9 @@ void lifetimes::drop(const file_key& key, std::uint64_t id) noexcept {
     if (opens.empty()) {
         if (found->second.watch >= 0) {
             by_watch_.erase(found->second.watch);
-            ::inotify_rm_watch(watch_.get(), found->second.watch);
+            if (!found->second.ours) { // ours goes with the memfd
+                ::inotify_rm_watch(watch_.get(), found->second.watch);
+            }
         }
         files_.erase(found);
     }

@@ -63,8 +63,8 @@ std::string last_part(const std::string& path) {
 }
 
 /// The program's open directory, whose position is shared with it.
-kernel::unique_fd shared_with(const request& asked) {
-    const kernel::unique_fd process{static_cast<int>(::syscall(SYS_pidfd_open, asked.who.process(), 0))};
+kernel::unique_fd shared_with(const simulation& all, const request& asked) {
+    const kernel::unique_fd process{static_cast<int>(::syscall(SYS_pidfd_open, all.process_of(asked.who), 0))};
     return kernel::unique_fd{
         process ? static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), asked.descriptor(0), 0)) : -1};
 }
@@ -76,7 +76,7 @@ answer put(const request& asked, const std::vector<char>& list) {
 }
 
 answer list_answered(simulation& all, const request& asked, const entry& directory) {
-    const kernel::unique_fd shared = shared_with(asked);
+    const kernel::unique_fd shared = shared_with(all, asked);
     if (!shared) {
         return answer::pass();
     }
@@ -111,7 +111,7 @@ answer list_answered(simulation& all, const request& asked, const entry& directo
 
 /// This machine's own entries without those that are answered, which come first of all.
 answer list_dev(simulation& all, const request& asked) {
-    const kernel::unique_fd shared = shared_with(asked);
+    const kernel::unique_fd shared = shared_with(all, asked);
     if (!shared) {
         return answer::pass();
     }

@@ -49,6 +49,15 @@ place descriptor_at(std::string_view path) {
 
 } // namespace
 
+bool path_resolver::is_plain_proc(const std::string& path) const {
+    for (const std::string_view special : {"/fd", "/cwd", "/root", "/exe", "/.", "//", "/device-tree"}) {
+        if (path.find(special) != std::string::npos) {
+            return false;
+        }
+    }
+    return tree_.find(path) == nullptr;
+}
+
 bool path_resolver::may_be_ours(std::string path, bool follow) const {
     struct stat status {};
     if (::lstat(path.c_str(), &status) == 0) {
@@ -66,11 +75,11 @@ bool path_resolver::may_be_ours(std::string path, bool follow) const {
     }
     // It is not there. It can be ours only if the first part of it that is missing lies in a directory near ours, or
     // is a symbolic link that leads nowhere on this machine.
-    for (;;) {
+    for (bool first = true;; first = false) {
         while (path.size() > 1 && path.back() == '/') {
             path.pop_back();
         }
-        if (::lstat(path.c_str(), &status) == 0) {
+        if (!first && ::lstat(path.c_str(), &status) == 0) {
             return true;
         }
         const std::size_t slash = path.rfind('/');
@@ -89,11 +98,11 @@ place path_resolver::resolve(const target& who, int directory, const std::string
         return {};
     }
     if (path.compare(0, 6, "/proc/") == 0) {
-        return walk(who, directory, path, follow);
+        return is_plain_proc(path) ? place{} : walk(who, directory, path, follow);
     }
     std::string from_here;
     if (path.front() == '/') {
-        from_here = who.proc("root") + path;
+        from_here = roots_may_differ ? who.proc("root") + path : path;
     } else if (directory == AT_FDCWD) {
         from_here = who.proc("cwd/") + path;
     } else {
@@ -103,7 +112,7 @@ place path_resolver::resolve(const target& who, int directory, const std::string
 }
 
 place path_resolver::walk(const target& who, int directory, const std::string& path, bool follow) const {
-    const std::string root_text = link_text(who.proc("root")).value_or("/");
+    const std::string root_text = roots_may_differ ? link_text(who.proc("root")).value_or("/") : "/";
     const std::string root = root_text == "/" ? "" : root_text;
     const auto inside = [&](std::string absolute) {
         if (!root.empty() && absolute.compare(0, root.size(), root) == 0) {
@@ -145,10 +154,8 @@ place path_resolver::walk(const target& who, int directory, const std::string& p
         }
         const bool last = left.empty();
         std::string here = done + '/' + name;
-        if (here == "/proc/self" && (!last || follow)) {
-            here = "/proc/" + std::to_string(who.process());
-        } else if (here == "/proc/thread-self" && (!last || follow)) {
-            here = "/proc/" + std::to_string(who.process()) + "/task/" + std::to_string(who.thread());
+        if ((here == "/proc/self" || here == "/proc/thread-self") && (!last || follow)) {
+            here = "/proc/" + std::to_string(who.thread()); // a thread has the same files as its process
         }
         if (const entry* const found = tree_.find(here); found != nullptr) {
             if (found->what == entry::kind::absent) {
@@ -180,7 +187,7 @@ place path_resolver::walk(const target& who, int directory, const std::string& p
         if (!last || follow) {
             // A link of a process's own (cwd, root, exe, fd/N) reads as the path that it leads to.
             const bool of_proc = here.compare(0, 6, "/proc/") == 0;
-            auto text = link_text((of_proc ? "" : who.proc("root")) + here);
+            auto text = link_text((of_proc || !roots_may_differ ? "" : who.proc("root")) + here);
             if (text && !text->empty()) {
                 if (of_proc && text->front() == '/') {
                     *text = inside(*text);

@@ -32,7 +32,13 @@ class path_resolver {
     /// `directory` is a descriptor or AT_FDCWD; `follow` whether a symbolic link at the end is followed.
     [[nodiscard]] place resolve(const target& who, int directory, const std::string& path, bool follow) const;
 
+    /// Whether some program may have changed its root or its mounts: then every path is walked from its own root, which
+    /// takes longer.
+    bool roots_may_differ = false;
+
   private:
+    /// Cheap: a path in /proc that is the kernel's affair.
+    [[nodiscard]] bool is_plain_proc(const std::string& path) const;
     /// Cheap and never wrong in saying no: a file that is there, and not in /dev, /proc or /sys.
     [[nodiscard]] bool may_be_ours(std::string path, bool follow) const;
     [[nodiscard]] place walk(const target& who, int directory, const std::string& path, bool follow) const;

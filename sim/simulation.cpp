@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -32,6 +33,11 @@ std::shared_ptr<videocore::model> rest_of_the_machine() {
     return videocore::model::make(wanted);
 }
 
+bool is_over(const kernel::unique_fd& process) {
+    pollfd asked{process.get(), POLLIN, 0};
+    return ::poll(&asked, 1, 0) == 1;
+}
+
 } // namespace
 
 simulation::simulation(const options& wanted, kernel::unique_fd seccomp_listener, std::string scratch)
@@ -50,7 +56,7 @@ simulation::simulation(const options& wanted, kernel::unique_fd seccomp_listener
 simulation::~simulation() = default;
 
 finding simulation::about(const request& by, std::string call_name, std::string detail) const {
-    const pid_t process = by.who.process();
+    const pid_t process = process_of(by.who);
     return {name_of(process), process, "", 0, 0, std::move(call_name), std::move(detail)};
 }
 
@@ -79,12 +85,7 @@ void simulation::notice_what_is_gone(bool for_sure) {
         if (const auto which = buffers.find(id)) {
             const auto maker = processes.find(which->maker);
             // A process that is gone without having said so was ended by a signal.
-            const bool killed = maker != processes.end() && !maker->second.exits && !maker->second.pidfd
-                                    ? true
-                                    : maker != processes.end() && !maker->second.exits && [&] {
-                                          pollfd poll{maker->second.pidfd.get(), POLLIN, 0};
-                                          return ::poll(&poll, 1, 0) == 1;
-                                      }();
+            const bool killed = maker != processes.end() && !maker->second.exits && is_over(maker->second.pidfd);
             buffers.gone(id, killed);
         } else if (legacy) {
             legacy->closed(id);
@@ -113,7 +114,25 @@ void simulation::watch_process(pid_t process) {
     event.events = EPOLLIN;
     event.data.u64 = (std::uint64_t{1} << 32) | static_cast<std::uint32_t>(process);
     ::epoll_ctl(epoll, EPOLL_CTL_ADD, pidfd.get(), &event);
-    processes[process].pidfd = std::move(pidfd);
+    processes[process] = {std::move(pidfd), "", false};
+}
+
+pid_t simulation::process_of(const target& who) const {
+    // A number that is known as a living process's is no other thread's.
+    return processes.count(who.thread()) != 0 ? who.thread() : who.process();
+}
+
+buffers::made simulation::add_buffer(const request& by, buffer described, int flags) {
+    const pid_t maker = process_of(by.who);
+    watch_process(maker);
+    const auto known = processes.find(maker);
+    if (known == processes.end()) {
+        return buffers.add(maker, name_of(maker), std::move(described), flags);
+    }
+    if (known->second.name.empty()) {
+        known->second.name = name_of(maker);
+    }
+    return buffers.add(maker, known->second.name, std::move(described), flags);
 }
 
 } // namespace vcsm::sim

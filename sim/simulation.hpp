@@ -88,8 +88,12 @@ struct simulation {
     void notice_what_is_gone(bool for_sure = false);
     /// Notes the use of memory for the report.
     void measure();
+    /// Watches over a block that the caller has made.
+    [[nodiscard]] sim::buffers::made add_buffer(const request& by, buffer described, int flags);
     /// Starts to watch a process; done for each that makes a block, and for each that ends with one.
     void watch_process(pid_t process);
+    /// The process of the calling thread.
+    [[nodiscard]] pid_t process_of(const target& who) const;
 
     const options& chosen;
     sim::listener listener;
@@ -108,6 +112,7 @@ struct simulation {
 
     struct watched_process {
         kernel::unique_fd pidfd;
+        std::string name; ///< empty: to be asked for again
         bool exits = false; ///< by a call of its own
     };
     std::map<pid_t, watched_process> processes;

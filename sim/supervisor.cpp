@@ -168,11 +168,17 @@ answer supervisor::dispatch(const request& asked) {
     case call::mmap:
     case call::mmap2:
         return map_file(*all_, asked);
+    case call::chroot:
+        all_->paths.roots_may_differ = true;
+        return answer::pass();
     case call::execve:
     case call::execveat:
+        if (const auto known = all_->processes.find(asked.who.thread()); known != all_->processes.end()) {
+            known->second.name.clear(); // it will have another
+        }
         all_->notice_what_is_gone();
         if (!all_->buffers.all().empty()) {
-            all_->buffers.process_execs(asked.who.process());
+            all_->buffers.process_execs(all_->process_of(asked.who));
         }
         return answer::pass();
     case call::exit:
@@ -183,7 +189,7 @@ answer supervisor::dispatch(const request& asked) {
     case call::exit_group: {
         all_->notice_what_is_gone();
         const bool holds_nothing = all_->buffers.all().empty() && !all_->legacy && !all_->mailbox;
-        const pid_t process = holds_nothing && all_->processes.empty() ? 0 : asked.who.process();
+        const pid_t process = holds_nothing && all_->processes.empty() ? 0 : all_->process_of(asked.who);
         if (const auto known = all_->processes.find(process); known != all_->processes.end()) {
             known->second.exits = true;
         } else if (!all_->buffers.all().empty()) {

@@ -76,8 +76,7 @@ answer heap_ioctl(simulation& all, const request& asked, const entry& heap) {
     made_buffer.call = "DMA_HEAP_IOCTL_ALLOC";
     const auto flags = static_cast<int>(wanted.fd_flags);
     const int mode = (flags & O_ACCMODE) == O_ACCMODE ? O_RDWR : flags & O_ACCMODE;
-    buffers::made made = all.buffers.add(asked.who, std::move(made_buffer), mode);
-    all.watch_process(made.which->maker);
+    buffers::made made = all.add_buffer(asked, std::move(made_buffer), mode);
     const int number = all.listener.give(asked.id, made.file.get(), (flags & O_CLOEXEC) != 0, false);
     if (number < 0) {
         all.buffers.cancel(made.which);

@@ -34,7 +34,7 @@ std::uint32_t mailbox_memory::allocate(const request& by, std::uint32_t bytes, s
         allocation made;
         made.memory = all_.memory->allocate_in(kernel::duplicate(physical_.get()), std::nullopt,
                                                {bytes, "mailbox", cache_mode::none, page_alignment(alignment)});
-        made.process = by.who.process();
+        made.process = all_.process_of(by.who);
         made.process_name = name_of(made.process);
         const std::uint32_t handle = made.memory->videocore_handle();
         all_.watch_process(made.process);

@@ -82,8 +82,7 @@ answer allocate(simulation& all, const request& asked) {
     described_buffer.label = name;
     described_buffer.bytes = memory->capacity();
     described_buffer.call = "VC_SM_CMA_IOCTL_MEM_ALLOC";
-    buffers::made made = all.buffers.add(asked.who, std::move(described_buffer), O_RDWR);
-    all.watch_process(made.which->maker);
+    buffers::made made = all.add_buffer(asked, std::move(described_buffer), O_RDWR);
     const int number = all.listener.give(asked.id, made.file.get(), true, false);
     if (number < 0) {
         all.buffers.cancel(made.which);
@@ -158,8 +157,7 @@ answer import(simulation& all, const request& asked) {
     described.bytes = source->bytes;
     described.source = source;
     described.call = call_name;
-    buffers::made made = all.buffers.add(asked.who, std::move(described), O_RDWR);
-    all.watch_process(made.which->maker);
+    buffers::made made = all.add_buffer(asked, std::move(described), O_RDWR);
     const int number = all.listener.give(asked.id, made.file.get(), true, false);
     if (number < 0) {
         all.buffers.cancel(made.which);

@@ -57,7 +57,7 @@ legacy_device::legacy_device(simulation& all)
 answer legacy_device::open(const request& asked, int flags) {
     lifetimes::opened made = all_.lifetimes.open_again(memfd_.get(), flags & O_ACCMODE);
     opened& device = opens_[made.id];
-    device.process = asked.who.process();
+    device.process = all_.process_of(asked.who);
     device.process_name = name_of(device.process);
     all_.watch_process(device.process);
     const answer result = all_.give(asked, made.file, (flags & O_CLOEXEC) != 0);
@@ -136,7 +136,7 @@ int legacy_device::check(const request& asked, const opened& device, std::uint32
     if (held == device.handles.end()) {
         return unknown;
     }
-    return held->second.process == asked.who.process() ? 0 : EPERM;
+    return held->second.process == all_.process_of(asked.who) ? 0 : EPERM;
 }
 
 std::shared_ptr<videocore::block> legacy_device::make_memory(std::uint32_t handle, std::size_t bytes,
@@ -174,7 +174,7 @@ answer legacy_device::allocate(const request& asked, opened& device) {
         }
         all_.measure();
         allocations_[handle] = std::move(made);
-        device.handles[handle] = {asked.who.process(), 1};
+        device.handles[handle] = {all_.process_of(asked.who), 1};
         wanted.handle = handle;
         return 0;
     });
@@ -189,7 +189,7 @@ answer legacy_device::share(const request& asked, opened& device) {
         // One place in the memfd, one number: sharing counts it once more.
         ++found->second.handles;
         holding& held = device.handles[wanted.handle];
-        held.process = asked.who.process();
+        held.process = all_.process_of(asked.who);
         ++held.count;
         wanted.size = static_cast<std::uint32_t>(found->second.memory->capacity());
         return 0;
