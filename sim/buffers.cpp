@@ -79,7 +79,9 @@ std::shared_ptr<buffer> buffers::find(const target& who, int descriptor, const s
 }
 
 void buffers::judge(buffer& which, bool maker_was_killed) {
-    if (strict && which.memory->unsynced_lines() > 0 && (!which.source || which.source.use_count() == 1)) {
+    // An import and its source are one memory: what is missing is told once, when the last of them goes.
+    const bool last_of_its_memory = which.attached == 0 && (!which.source || which.source.use_count() == 1);
+    if (strict && last_of_its_memory && which.memory->unsynced_lines() > 0) {
         report_.unsynced.push_back(which.describe(std::to_string(which.memory->unsynced_lines()) + " cache lines"));
     }
     if (which.exec_closes != 0) {

@@ -35,8 +35,8 @@ struct buffer {
     unsigned attached = 0;          ///< imports of it that live
     pid_t maker = 0;
     std::string maker_name;
-    std::uint64_t made_at = 0; ///< clock ticks since the machine started
-    std::string call;          ///< that made it
+    std::uint64_t made_at = 0;        ///< clock ticks since the machine started
+    std::string call;                 ///< that made it
     std::vector<last_holder> holders; ///< processes that ended with it
     pid_t exec_closes = 0;            ///< this process's exec is about to close it
 

@@ -1,6 +1,7 @@
 #include "keeper.hpp"
 
 #include "launch.hpp"
+#include "scratch.hpp"
 #include "supervisor.hpp"
 
 #include <array>
@@ -22,18 +23,21 @@ namespace {
 
 constexpr std::array passed_on{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
-int supervisor_process(const options& chosen, kernel::unique_fd keeper) {
+int supervisor_process(const options& chosen, kernel::unique_fd keeper, scratch_directory& scratch) {
+    int code = exit_own_failure;
     try {
-        return supervise(chosen, std::move(keeper));
+        code = supervise(chosen, std::move(keeper), scratch.path());
     } catch (const std::exception& problem) {
         std::cerr << "vcsm-sim: " << problem.what() << '\n';
-        return exit_own_failure;
     }
+    scratch.remove(); // the keeper may be gone
+    return code;
 }
 
 } // namespace
 
 int keep(const options& chosen) {
+    scratch_directory scratch;
     std::array<int, 2> pair{};
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) {
         kernel::throw_errno("socketpair");
@@ -55,7 +59,7 @@ int keep(const options& chosen) {
     }
     if (supervisor == 0) {
         ours.reset();
-        ::_exit(supervisor_process(chosen, std::move(theirs)));
+        ::_exit(supervisor_process(chosen, std::move(theirs), scratch));
     }
     theirs.reset();
     ::prctl(PR_SET_NAME, "vcsm-sim-keeper");

@@ -27,7 +27,7 @@ scratch_directory::scratch_directory() {
     throw std::runtime_error{"cannot make a directory for temporary files; set TMPDIR to one that can be written"};
 }
 
-scratch_directory::~scratch_directory() {
+void scratch_directory::remove() noexcept {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
 }

@@ -11,7 +11,10 @@ class scratch_directory {
     scratch_directory();
     scratch_directory(const scratch_directory&) = delete;
     scratch_directory& operator=(const scratch_directory&) = delete;
-    ~scratch_directory();
+    ~scratch_directory() { remove(); }
+
+    /// With all that is in it; more than once does no harm.
+    void remove() noexcept;
 
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 

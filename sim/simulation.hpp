@@ -112,7 +112,7 @@ struct simulation {
 
     struct watched_process {
         kernel::unique_fd pidfd;
-        std::string name; ///< empty: to be asked for again
+        std::string name;   ///< empty: to be asked for again
         bool exits = false; ///< by a call of its own
     };
     std::map<pid_t, watched_process> processes;

@@ -4,7 +4,6 @@
 #include "launch.hpp"
 #include "nodes/vcio.hpp"
 #include "nodes/vcsm_legacy.hpp"
-#include "scratch.hpp"
 
 #include <array>
 #include <cerrno>
@@ -35,7 +34,7 @@ std::uint64_t tag(source what, int number = 0) {
 
 class supervisor {
   public:
-    supervisor(const options& chosen, kernel::unique_fd keeper);
+    supervisor(const options& chosen, kernel::unique_fd keeper, const std::string& scratch);
     int run();
 
   private:
@@ -50,7 +49,7 @@ class supervisor {
 
     const options& chosen_;
     kernel::unique_fd keeper_;
-    scratch_directory scratch_;
+    std::string control_path_;
     control control_;
     kernel::unique_fd epoll_;
     kernel::unique_fd signals_;
@@ -85,22 +84,20 @@ unsigned long raise_descriptor_limit() {
     return before;
 }
 
-supervisor::supervisor(const options& chosen, kernel::unique_fd keeper)
-    : chosen_{chosen}, keeper_{std::move(keeper)}, control_{chosen.control_path.empty() ? scratch_.path() + "/control"
-                                                                                        : chosen.control_path},
-      epoll_{::epoll_create1(EPOLL_CLOEXEC)}, signals_{signal_descriptor()}, filter_{make_filter(
-                                                                                 chosen.faults.find("map@") !=
-                                                                                 std::string::npos)} {
+supervisor::supervisor(const options& chosen, kernel::unique_fd keeper, const std::string& scratch)
+    : chosen_{chosen}, keeper_{std::move(keeper)}, control_path_{chosen.control_path.empty() ? scratch + "/control"
+                                                                                             : chosen.control_path},
+      control_{control_path_}, epoll_{::epoll_create1(EPOLL_CLOEXEC)}, signals_{signal_descriptor()},
+      filter_{make_filter(chosen.faults.find("map@") != std::string::npos)} {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (const std::string lacking = what_the_kernel_lacks(); !lacking.empty()) {
         throw std::runtime_error{lacking};
     }
     const unsigned long file_limit = raise_descriptor_limit();
-    program_ = launch(chosen.command, filter_.program,
-                      chosen.control_path.empty() ? scratch_.path() + "/control" : chosen.control_path, file_limit);
+    program_ = launch(chosen.command, filter_.program, control_path_, file_limit);
     try {
         send_descriptor(keeper_.get(), program_.listener.get(), program_.process);
-        all_ = std::make_unique<simulation>(chosen, std::move(program_.listener), scratch_.path() + "/root");
+        all_ = std::make_unique<simulation>(chosen, std::move(program_.listener), scratch + "/root");
     } catch (...) {
         end_descendants(::getpid()); // without a supervisor it would wait for ever
         throw;
@@ -366,8 +363,8 @@ int supervisor::run() {
 
 } // namespace
 
-int supervise(const options& chosen, kernel::unique_fd keeper) {
-    return supervisor{chosen, std::move(keeper)}.run();
+int supervise(const options& chosen, kernel::unique_fd keeper, const std::string& scratch) {
+    return supervisor{chosen, std::move(keeper), scratch}.run();
 }
 
 } // namespace vcsm::sim

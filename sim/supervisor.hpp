@@ -14,7 +14,7 @@ inline constexpr int exit_not_found = 127;
 inline constexpr int exit_signal_base = 128;
 
 /// Runs the program; gives the exit code. `keeper` is the socket to the keeper, to whom it sends the listener and the
-/// program's number. Throws std::exception with a sentence for the user.
-[[nodiscard]] int supervise(const options& chosen, kernel::unique_fd keeper);
+/// program's number; `scratch` is a directory of this run's own. Throws std::exception with a sentence for the user.
+[[nodiscard]] int supervise(const options& chosen, kernel::unique_fd keeper, const std::string& scratch);
 
 } // namespace vcsm::sim
