@@ -75,11 +75,11 @@ bool path_resolver::may_be_ours(std::string path, bool follow) const {
     }
     // It is not there. It can be ours only if the first part of it that is missing lies in a directory near ours, or
     // is a symbolic link that leads nowhere on this machine.
-    for (bool first = true;; first = false) {
+    for (bool looked = path.back() != '/';; looked = false) {
         while (path.size() > 1 && path.back() == '/') {
             path.pop_back();
         }
-        if (!first && ::lstat(path.c_str(), &status) == 0) {
+        if (!looked && ::lstat(path.c_str(), &status) == 0) {
             return true;
         }
         const std::size_t slash = path.rfind('/');
@@ -97,12 +97,15 @@ place path_resolver::resolve(const target& who, int directory, const std::string
     if (path.empty()) {
         return {};
     }
+    if (roots_may_differ) {
+        return walk(who, directory, path, follow); // another root's /dev is nothing that could be known beforehand
+    }
     if (path.compare(0, 6, "/proc/") == 0) {
         return is_plain_proc(path) ? place{} : walk(who, directory, path, follow);
     }
     std::string from_here;
     if (path.front() == '/') {
-        from_here = roots_may_differ ? who.proc("root") + path : path;
+        from_here = path;
     } else if (directory == AT_FDCWD) {
         from_here = who.proc("cwd/") + path;
     } else {

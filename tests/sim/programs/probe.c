@@ -371,6 +371,21 @@ static void heap(void) {
     SHOW("bad pointer", ioctl(fd, HEAP_ALLOC, NULL));
 }
 
+static void faults(void) {
+    const int fd = device();
+    struct cma_alloc a = alloc_args(4096, "faults");
+    SHOW("alloc 1", ioctl(fd, CMA_ALLOC, &a));
+    SHOW("alloc 2", ioctl(fd, CMA_ALLOC, &a));
+    SHOW("alloc 3", ioctl(fd, CMA_ALLOC, &a));
+    SHOW("sync 1", sync_block(a.handle, 3));
+    SHOW("sync 2", sync_block(a.handle, 3));
+    struct cma_import i;
+    SHOW("import 1", import_block(fd, a.handle, &i));
+    SHOW("import 2", import_block(fd, a.handle, &i));
+    SHOW("map 1", mmap(NULL, 4096, PROT_READ, MAP_SHARED, a.handle, 0) == MAP_FAILED ? -1 : 0);
+    SHOW("map 2", mmap(NULL, 4096, PROT_READ, MAP_SHARED, a.handle, 0) == MAP_FAILED ? -1 : 0);
+}
+
 int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         const char* what = argv[i];
@@ -390,6 +405,8 @@ int main(int argc, char** argv) {
             crash(argv[++i]);
         else if (!strcmp(what, "udmabuf"))
             udmabuf();
+        else if (!strcmp(what, "faults"))
+            faults();
         else if (!strcmp(what, "heap"))
             heap();
         else
