@@ -2,11 +2,16 @@
 #include "service.hpp"
 
 #include "device/choose.hpp"
+#include "kernel/syscalls.hpp"
 #include "log.hpp"
+#include "refusal.hpp"
 
 #include <cerrno>
 #include <stdexcept>
 #include <string>
+#include <utility>
+
+#include <sys/mman.h>
 
 namespace vcsm::detail {
 
@@ -146,6 +151,106 @@ cache_mode service::change_cache(std::uint32_t handle, cache_mode wanted) {
         log::info(std::string{"the cache mode stays as it is: "} + refused.what());
         return changed.memory()->granted_cache();
     }
+}
+
+cache_mode service::granted_cache(std::uint32_t handle) const {
+    cache_mode granted{};
+    if (!registry_.with_memory(handle, [&](reference&, allocation& memory) { granted = memory.granted_cache(); })) {
+        throw_no_handle(handle);
+    }
+    return granted;
+}
+
+template <class Ask>
+auto service::hand_out(std::uint32_t handle, const char* operation, Ask&& ask) {
+    std::optional<decltype(ask(std::declval<device::memory&>(), std::declval<const block&>()))> given;
+    const bool known = registry_.with_memory(handle, [&](reference& which, allocation& memory) {
+        try {
+            given.emplace(ask(memory.locked_memory(), std::as_const(*which.shared())));
+            which.shared()->handed_out = true;
+        } catch (...) {
+            failure about;
+            about.operation = operation;
+            about.device = memory.from().name();
+            about.block = which.shared()->name();
+            rethrow_about(std::move(about));
+        }
+    });
+    if (!known) {
+        throw_no_handle(handle);
+    }
+    return std::move(*given);
+}
+
+std::uint32_t service::videocore_handle(std::uint32_t handle) {
+    return hand_out(handle, "give the VideoCore handle of", [&](device::memory& memory, const block&) {
+        const std::uint32_t given = memory.videocore_handle();
+        registry_.remember_videocore_handle(handle, given);
+        return given;
+    });
+}
+
+std::uint64_t service::bus_address(std::uint32_t handle) {
+    return hand_out(handle, "give the bus address of",
+                    [](device::memory& memory, const block& which) { return memory.bus_address() + which.offset(); });
+}
+
+int service::export_dmabuf(std::uint32_t handle) {
+    return hand_out(handle, "export",
+                    [](device::memory& memory, const block&) { return kernel::duplicate(memory.dmabuf()); })
+        .release();
+}
+
+device::strided_range service::range_in(std::uint32_t handle, std::uintptr_t first, std::size_t bytes,
+                                        std::size_t count, std::size_t stride) const {
+    std::optional<device::strided_range> found;
+    const bool known = registry_.with_memory(handle, [&](reference& which, allocation& memory) {
+        const block& of = *which.shared();
+        // A block that has its allocation for itself has its last page to the end.
+        const bool alone = kernel::round_up_to_pages(of.locked_size()) == memory.capacity();
+        const std::size_t there = alone ? memory.capacity() : of.locked_size();
+        const auto start = reinterpret_cast<std::uintptr_t>(memory.data()) + of.offset();
+        if (first < start || first - start > there) {
+            return;
+        }
+        // All below 2^32, so that the sum fits into 64 bits.
+        const std::uint64_t reach = count == 0 ? 0 : std::uint64_t{stride} * (count - 1) + bytes;
+        if (reach <= there - (first - start)) {
+            found = device::strided_range{first - start + of.offset(), bytes, count, stride};
+        }
+    });
+    if (!known) {
+        throw_no_handle(handle);
+    }
+    if (!found) {
+        throw std::invalid_argument{std::to_string(count) + " times " + std::to_string(bytes) +
+                                    " bytes reach out of the block of handle " + std::to_string(handle)};
+    }
+    return *found;
+}
+
+void service::maintain(std::uint32_t handle, const device::strided_range& which, bool clean, bool forget) {
+    if (which.bytes == 0 || which.count == 0) {
+        return;
+    }
+    const bool known = registry_.with_memory(handle, [&](reference&, allocation& memory) {
+        // Another thread may have resized the block since the range was looked at.
+        const std::uint64_t reach = which.offset + std::uint64_t{which.stride} * (which.count - 1) + which.bytes;
+        if (reach <= memory.capacity()) {
+            memory.locked_memory().maintain(which, clean, forget);
+        }
+    });
+    if (!known) {
+        throw_no_handle(handle);
+    }
+}
+
+void service::populate(std::uint32_t handle) noexcept {
+    // A kernel that cannot (before 5.14), or no memory left for it: then the pages come with the first touch.
+    registry_.with_memory(handle, [](reference&, allocation& memory) {
+        (void)kernel::retried(
+            [&] { return kernel::system().madvise(memory.data(), memory.capacity(), MADV_POPULATE_WRITE); });
+    });
 }
 
 } // namespace vcsm::detail

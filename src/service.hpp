@@ -96,19 +96,20 @@ class VCSM_API service {
     /// handle, bus address or descriptor was given out, keeps its own, and so it does where no other is to be had.
     /// Gives the mode that it has then.
     cache_mode change_cache(std::uint32_t handle, cache_mode wanted);
-    /// What VideoCore or the kernel knows a block by, given to the program: the result of `ask(memory, block)`.
-    template <class Ask>
-    auto hand_out(std::uint32_t handle, Ask&& ask) {
-        std::optional<decltype(ask(std::declval<device::memory&>(), std::declval<const block&>()))> given;
-        const bool known = registry_.with_memory(handle, [&](reference& which, allocation& memory) {
-            given.emplace(ask(memory.locked_memory(), std::as_const(*which.shared())));
-            which.shared()->handed_out = true;
-        });
-        if (!known) {
-            throw_no_handle(handle);
-        }
-        return std::move(*given);
-    }
+    /// The mode of a block now.
+    [[nodiscard]] cache_mode granted_cache(std::uint32_t handle) const;
+    /// What VideoCore knows a block by, or the kernel: each is marked as given to the program. As the members of the
+    /// same names of vcsm::shared_memory.
+    [[nodiscard]] std::uint32_t videocore_handle(std::uint32_t handle);
+    [[nodiscard]] std::uint64_t bus_address(std::uint32_t handle);
+    [[nodiscard]] int export_dmabuf(std::uint32_t handle);
+    /// A range of a block by the CPU's address of its first byte. Throws std::invalid_argument where it is not in it.
+    [[nodiscard]] device::strided_range range_in(std::uint32_t handle, std::uintptr_t first, std::size_t bytes,
+                                                 std::size_t count = 1, std::size_t stride = 0) const;
+    /// See device::memory::maintain().
+    void maintain(std::uint32_t handle, const device::strided_range& which, bool clean, bool forget);
+    /// Has the block's pages ready, where the system gives them at the first touch otherwise.
+    void populate(std::uint32_t handle) noexcept;
     [[noreturn]] static void throw_no_handle(std::uint32_t handle);
 
     /// Gives the reference of a pool's block, which has none yet, its handle. Throws vcsm::no_block.
@@ -147,6 +148,8 @@ class VCSM_API service {
     [[nodiscard]] std::shared_ptr<reference> share_locked(const reference& of);
     void run_on(std::shared_ptr<device::device> opened);
     [[nodiscard]] std::vector<std::shared_ptr<reference>> let_go_locked() noexcept;
+    template <class Ask>
+    auto hand_out(std::uint32_t handle, const char* operation, Ask&& ask);
     void move(block& which, std::shared_ptr<allocation> another, std::size_t size, bool handed_out_too,
               const std::function<void(device::memory&)>& check);
 

@@ -28,6 +28,17 @@ void memory::throw_not_supported(const char* operation, const char* remedy) cons
     throw not_supported{std::move(what)};
 }
 
+void memory::maintain(const strided_range& which, bool clean, bool forget) {
+    const bool all = which.offset == 0 && which.bytes >= capacity();
+    if (clean || (forget && !all)) {
+        end_access(direction::write);
+    }
+    if (forget) {
+        begin_access(direction::read);
+        end_access(direction::read);
+    }
+}
+
 std::uint32_t memory::videocore_handle() const {
     throw_not_supported("give a VideoCore handle", "VideoCore does not know this device's memory: use dmabuf(), or the "
                                                    "device vcsm-cma where the board has it");

@@ -47,6 +47,14 @@ struct request {
     std::size_t alignment = 1; ///< of the bus address where there is one, else of the CPU's: a power of two
 };
 
+/// `count` ranges of `bytes` bytes, each `stride` after the one before; the first begins at `offset`.
+struct strided_range {
+    std::size_t offset = 0;
+    std::size_t bytes = 0;
+    std::size_t count = 1;
+    std::size_t stride = 0;
+};
+
 /// One allocation. Calls are made one at a time (the core holds the allocation's mutex), except data(), capacity() and
 /// granted_cache(), which never change.
 ///
@@ -73,6 +81,11 @@ class memory {
     virtual void end_access(direction way) = 0;
     /// Whether these two return at once, without a system call.
     [[nodiscard]] virtual bool accesses_at_once() const noexcept { return false; }
+
+    /// Ranges of the memory, whether locked or not: writes back what the CPU changed in them if `clean`, and has it
+    /// forget the rest of what it caches of them if `forget`. A device without anything finer does it to the whole
+    /// memory; then what else the CPU changed is written back, not lost. Throws vcsm::error.
+    virtual void maintain(const strided_range& which, bool clean, bool forget);
 
     /// Throw vcsm::not_supported, naming a device that has it, unless overridden.
     [[nodiscard]] virtual std::uint32_t videocore_handle() const;

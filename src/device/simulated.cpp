@@ -71,6 +71,21 @@ class simulated_memory final : public memory {
     // Of host-cached blocks, all bytes are moved.
     bool accesses_at_once() const noexcept override { return !held_->bytes().cached(); }
 
+    void maintain(const strided_range& which, bool clean, bool forget) override {
+        if (!held_->bytes().cached()) {
+            std::atomic_thread_fence(std::memory_order_seq_cst);
+            return;
+        }
+        attempt_or_throw(home_->on_demand(), operation::sync);
+        if (which.stride <= which.bytes) { // ranges that touch or overlap are one
+            held_->maintain(which.offset, which.stride * (which.count - 1) + which.bytes, clean, forget);
+            return;
+        }
+        for (std::size_t i = 0; i < which.count; ++i) {
+            held_->maintain(which.offset + i * which.stride, which.bytes, clean, forget);
+        }
+    }
+
     std::uint32_t videocore_handle() const override { return held_->videocore_handle(); }
     std::uint64_t bus_address() const override { return held_->bus_address(); }
 

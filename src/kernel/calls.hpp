@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 namespace vcsm::kernel {
 
@@ -50,6 +51,8 @@ class calls {
     virtual int poll(struct pollfd* descriptors, nfds_t count, int timeout_milliseconds);
     virtual int pidfd_open(pid_t process, unsigned int flags);
     virtual int pidfd_getfd(int pidfd, int descriptor, unsigned int flags);
+    virtual ssize_t process_vm_readv(pid_t process, const struct iovec* local, unsigned long local_count,
+                                     const struct iovec* remote, unsigned long remote_count, unsigned long flags);
 };
 
 /// The calls in force: the kernel's own, unless a test put others in their place.

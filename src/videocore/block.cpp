@@ -43,6 +43,24 @@ std::size_t block::end_access(bool wrote) {
     return clean(storage_->all());
 }
 
+void block::maintain(std::size_t offset, std::size_t bytes, bool clean_lines, bool forget) {
+    if (!storage_->cached() || bytes == 0) {
+        return;
+    }
+    const std::size_t first = offset & ~(cache_line_bytes - 1);
+    const std::size_t end = (offset + bytes + cache_line_bytes - 1) & ~(cache_line_bytes - 1);
+    const auto part = [&](std::span<std::byte> of) { return of.subspan(first, end - first); };
+    const copies& all = storage_->all();
+    const copies lines{part(all.videocore), part(all.cpu), part(all.baseline)};
+    const std::lock_guard guard{mutex_};
+    if (clean_lines) {
+        clean(lines);
+    }
+    if (forget) {
+        invalidate(lines);
+    }
+}
+
 std::size_t block::unsynced_lines() const {
     if (!storage_->cached()) {
         return 0;

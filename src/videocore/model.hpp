@@ -86,6 +86,8 @@ class block {
     void begin_access(bool reads);
     /// They end: where it may have written, dirty lines are written back; gives their number.
     std::size_t end_access(bool wrote);
+    /// The lines of a range alone: writes back the dirty ones if `clean`, then forgets them all if `forget`.
+    void maintain(std::size_t offset, std::size_t bytes, bool clean, bool forget);
     /// Lines that the CPU has written and that VideoCore does not see.
     [[nodiscard]] std::size_t unsynced_lines() const;
 
