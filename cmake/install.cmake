@@ -17,6 +17,16 @@ add_dependencies(installed vcsmxx)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/vcsm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
     FILES_MATCHING PATTERN "*.hpp")
 
+# The library for C.
+if(TARGET libvcsm)
+    install(TARGETS libvcsm LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(FILES ${PROJECT_SOURCE_DIR}/include/interface/vcsm/user-vcsm.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/interface/vcsm)
+    configure_file(${PROJECT_SOURCE_DIR}/libvcsm/vcsm.pc.in ${PROJECT_BINARY_DIR}/pkgconfig/vcsm.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/pkgconfig/vcsm.pc DESTINATION ${pkg_config_dir})
+    add_dependencies(installed libvcsm)
+endif()
+
 # The commands and what else was built: they find the library beside them.
 foreach(program IN ITEMS vcsm vcsm-sim)
     if(TARGET ${program})

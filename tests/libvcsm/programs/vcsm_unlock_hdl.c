@@ -1,0 +1,19 @@
+#include "check.h"
+
+int main(void) {
+    unsigned int handle;
+    unsigned char* memory;
+    REQUIRE(vcsm_init() == 0);
+    handle = vcsm_malloc_cache(300, VCSM_CACHE_TYPE_HOST, "b");
+    memory = (unsigned char*)vcsm_lock(handle);
+    REQUIRE(memory != NULL);
+    memory[10] = 1;
+    CHECK(vcsm_unlock_hdl(handle) == 0);
+    CHECK(vc_byte(vcsm_vc_hdl_from_hdl(handle), 10) == 1);
+    FAILS_WITH(EPERM, vcsm_unlock_hdl(handle) == -EPERM);
+    vcsm_free(handle);
+    FAILS_WITH(EINVAL, vcsm_unlock_hdl(handle) == -EINVAL);
+    FAILS_WITH(EINVAL, vcsm_unlock_hdl(0) == -EINVAL);
+    vcsm_exit();
+    return failures != 0;
+}
