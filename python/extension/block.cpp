@@ -2,6 +2,7 @@
 
 #include "buffers.hpp"
 #include "service.hpp"
+#include "without_gil.hpp"
 
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
@@ -18,7 +19,7 @@ namespace {
 constexpr std::size_t quick_copy_bytes = 16384;
 
 std::shared_ptr<shared_memory> made(std::size_t size, std::string_view name, const block_options& options) {
-    const nb::gil_scoped_release others_run;
+    const without_gil others_run;
     return std::make_shared<shared_memory>(size, name, options);
 }
 
@@ -39,7 +40,7 @@ block::~block() {
 std::unique_ptr<block> block::from_dmabuf(int descriptor, std::string name, std::size_t size) {
     shared_memory imported;
     {
-        const nb::gil_scoped_release others_run;
+        const without_gil others_run;
         imported = shared_memory::from_dmabuf(descriptor, name, size);
     }
     return std::make_unique<block>(std::move(imported));
@@ -63,7 +64,7 @@ std::shared_ptr<shared_memory> block::memory() const {
 void block::close() noexcept {
     // Another thread may be copying, and keeps the object: so the handle is freed, and the object just let go of.
     if (const std::shared_ptr<shared_memory> ending = std::move(memory_); ending && *ending) {
-        const nb::gil_scoped_release others_run;
+        const without_gil others_run;
         try {
             detail::service::instance().free(ending->handle());
         } catch (const no_block&) { // by somebody else at this moment
@@ -82,7 +83,7 @@ std::shared_ptr<detail::block> block::below() const {
 
 block::locked block::lock(detail::access_kind kind) const {
     const std::shared_ptr<detail::block> which = below();
-    const nb::gil_scoped_release others_run;
+    const without_gil others_run;
     detail::place where = which->place();
     detail::held_lock lock{where.memory, kind};
     return {std::move(lock), std::move(where.memory), where.bytes.data(), where.bytes.size()};
@@ -103,14 +104,14 @@ void block::copy_from(nb::handle object, std::size_t offset) const {
     if (source.bytes() <= quick_copy_bytes && locks_at_once_) {
         copy();
     } else {
-        const nb::gil_scoped_release others_run;
+        const without_gil others_run;
         copy();
     }
 }
 
 void block::copy_from_address(std::uintptr_t source, std::size_t bytes, std::size_t offset) const {
     const std::shared_ptr<shared_memory> memory = this->memory();
-    const nb::gil_scoped_release others_run;
+    const without_gil others_run;
     memory->copy_from(std::span{reinterpret_cast<const std::byte*>(source), bytes}, offset);
 }
 
@@ -129,7 +130,7 @@ void block::copy_to(nb::handle object, std::size_t offset) const {
     if (target.bytes() <= quick_copy_bytes && locks_at_once_) {
         copy();
     } else {
-        const nb::gil_scoped_release others_run;
+        const without_gil others_run;
         copy();
     }
 }
@@ -144,14 +145,14 @@ nb::bytes block::to_bytes(std::size_t offset) const {
     }
     nb::bytes result = nb::steal<nb::bytes>(filled);
     auto* const first = reinterpret_cast<std::byte*>(PyBytes_AS_STRING(filled));
-    const nb::gil_scoped_release others_run;
+    const without_gil others_run;
     memory->copy_to(std::span{first, bytes}, offset); // nobody else has seen these bytes yet
     return result;
 }
 
 void block::resize(std::size_t size) const {
     const std::shared_ptr<shared_memory> memory = this->memory();
-    const nb::gil_scoped_release others_run;
+    const without_gil others_run;
     memory->resize(size);
 }
 
@@ -161,7 +162,7 @@ namespace {
 template <class Result, Result (shared_memory::*Ask)() const>
 Result asked(const block& which) {
     const std::shared_ptr<shared_memory> memory = which.memory();
-    const nb::gil_scoped_release others_run;
+    const without_gil others_run;
     return ((*memory).*Ask)();
 }
 
@@ -175,9 +176,9 @@ void define_block(nb::module_& module) {
         .def("share", &block::share)
         .def("close", &block::close)
         .def("resize", &block::resize, nb::arg("size"))
-        .def("copy_from", &block::copy_from, nb::arg("source"), nb::arg("offset"))
+        .def("copy_from", &block::copy_from, nb::arg("source").none(), nb::arg("offset"))
         .def("copy_from_address", &block::copy_from_address, nb::arg("source"), nb::arg("bytes"), nb::arg("offset"))
-        .def("copy_to", &block::copy_to, nb::arg("target"), nb::arg("offset"))
+        .def("copy_to", &block::copy_to, nb::arg("target").none(), nb::arg("offset"))
         .def("to_bytes", &block::to_bytes, nb::arg("offset"))
         .def("export_dmabuf", &asked<int, &shared_memory::export_dmabuf>)
         .def_prop_ro("closed", &block::closed)

@@ -82,9 +82,13 @@ void elements::take_buffer(nb::handle object, use what_for) {
     first_ = static_cast<std::byte*>(buffer_.buf);
     element_bytes_ = static_cast<std::size_t>(buffer_.itemsize);
     axes_ = static_cast<std::size_t>(buffer_.ndim);
-    for (std::size_t axis = 0; axis < axes_; ++axis) {
-        shape_[axis] = static_cast<std::size_t>(buffer_.shape[axis]);
-        strides_[axis] = buffer_.strides[axis];
+    // Some that lie in C order leave these out whatever they are asked for: ctypes its strides.
+    auto next = static_cast<std::ptrdiff_t>(element_bytes_);
+    for (std::size_t axis = axes_; axis-- > 0;) {
+        shape_[axis] =
+            static_cast<std::size_t>(buffer_.shape != nullptr ? buffer_.shape[axis] : buffer_.len / buffer_.itemsize);
+        strides_[axis] = buffer_.strides != nullptr ? buffer_.strides[axis] : next;
+        next *= static_cast<std::ptrdiff_t>(shape_[axis]);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "block.hpp"
 #include "service.hpp"
 #include "view.hpp"
+#include "without_gil.hpp"
 
 #include <vcsm/vcsm.hpp>
 
@@ -58,7 +59,7 @@ void translate(const std::exception_ptr& thrown, void*) {
 nb::list list_devices() {
     std::vector<device_info> found;
     {
-        const nb::gil_scoped_release others_run;
+        const without_gil others_run;
         found = devices();
     }
     nb::list listed;
@@ -72,7 +73,7 @@ nb::list list_devices() {
 nb::list list_blocks() {
     std::vector<block_info> found;
     {
-        const nb::gil_scoped_release others_run;
+        const without_gil others_run;
         found = blocks();
     }
     nb::list listed;
@@ -85,35 +86,35 @@ nb::list list_blocks() {
 }
 
 void define_service(nb::module_& module) {
-    using without_gil = nb::call_guard<nb::gil_scoped_release>;
+    using others_run = nb::call_guard<without_gil>;
     module.def(
-        "use", [](const std::string& device) { use(device); }, nb::arg("device"), without_gil{});
+        "use", [](const std::string& device) { use(device); }, nb::arg("device"), others_run{});
     module.def("devices", &list_devices);
     module.def("blocks", &list_blocks);
     module.def("version", [] { return std::string{version()}; });
-    module.def("service_running", &service_running, without_gil{});
-    module.def("stop_service", &stop_service, without_gil{});
+    module.def("service_running", &service_running, others_run{});
+    module.def("stop_service", &stop_service, others_run{});
     module.def(
-        "hold_service", [] { return detail::service::instance().hold(); }, without_gil{});
+        "hold_service", [] { return detail::service::instance().hold(); }, others_run{});
     module.def(
         "let_go_of_service", [](std::uint64_t run) { detail::service::instance().let_go(run); }, nb::arg("run"),
-        without_gil{});
+        others_run{});
 }
 
 void read_as_videocore(std::uint32_t videocore_handle, std::size_t offset, nb::bytearray into) {
-    const nb::gil_scoped_release others_run;
+    const without_gil others_run;
     videocore::read(videocore_handle, offset, {static_cast<std::byte*>(into.data()), into.size()});
 }
 
 void write_as_videocore(std::uint32_t videocore_handle, std::size_t offset, nb::bytes from) {
-    const nb::gil_scoped_release others_run;
+    const without_gil others_run;
     videocore::write(videocore_handle, offset, {static_cast<const std::byte*>(from.data()), from.size()});
 }
 
 nb::list list_as_videocore() {
     std::vector<videocore::block_state> found;
     {
-        const nb::gil_scoped_release others_run;
+        const without_gil others_run;
         found = videocore::list();
     }
     nb::list listed;
@@ -125,13 +126,13 @@ nb::list list_as_videocore() {
 }
 
 void define_videocore(nb::module_& module) {
-    using without_gil = nb::call_guard<nb::gil_scoped_release>;
+    using others_run = nb::call_guard<without_gil>;
     module.def("videocore_read", &read_as_videocore, nb::arg("videocore_handle"), nb::arg("offset"), nb::arg("into"));
     module.def("videocore_write", &write_as_videocore, nb::arg("videocore_handle"), nb::arg("offset"), nb::arg("data"));
-    module.def("videocore_hold", &videocore::hold, nb::arg("videocore_handle"), without_gil{});
-    module.def("videocore_release", &videocore::release, nb::arg("videocore_handle"), without_gil{});
+    module.def("videocore_hold", &videocore::hold, nb::arg("videocore_handle"), others_run{});
+    module.def("videocore_release", &videocore::release, nb::arg("videocore_handle"), others_run{});
     module.def("videocore_list", &list_as_videocore);
-    module.def("videocore_reset", &videocore::reset, without_gil{});
+    module.def("videocore_reset", &videocore::reset, others_run{});
 }
 
 } // namespace

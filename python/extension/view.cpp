@@ -1,22 +1,33 @@
 #include "view.hpp"
+#include "without_gil.hpp"
 
 #include <utility>
 
 namespace vcsm::python {
 
 view::view(const block& of, bool writes)
-    : locked_{of.lock(writes ? detail::access_kind::write : detail::access_kind::read)}, writes_{writes} {}
+    : locked_{of.lock(writes ? detail::access_kind::write : detail::access_kind::read)}, writes_{writes} {
+    ++held_;
+}
 
 view::~view() {
     if (locked()) {
-        const nb::gil_scoped_release others_run;
-        const detail::held_lock ending = std::move(locked_.lock);
+        detail::held_lock ending = take_lock();
+        const without_gil others_run;
+        const detail::held_lock ends_here = std::move(ending);
     }
 }
 
+detail::held_lock view::take_lock() noexcept {
+    if (locked()) {
+        --held_;
+    }
+    return std::move(locked_.lock);
+}
+
 void view::unlock() {
-    detail::held_lock ending = std::move(locked_.lock);
-    const nb::gil_scoped_release others_run;
+    detail::held_lock ending = take_lock();
+    const without_gil others_run;
     ending.unlock();
 }
 
@@ -68,6 +79,7 @@ void define_view(nb::module_& module) {
         .def_prop_ro("address", &view::address)
         .def_prop_ro("size", &view::size)
         .def_prop_ro("users", &view::users);
+    module.def("held_locks", &view::held);
 }
 
 } // namespace vcsm::python

@@ -24,11 +24,18 @@ class view {
     /// How many buffers of it are in use: memoryviews, arrays.
     [[nodiscard]] std::size_t users() const noexcept { return users_; }
 
+    /// How many views of this process hold a lock.
+    [[nodiscard]] static std::size_t held() noexcept { return held_; }
+
     /// The buffer protocol's two halves.
     int give_buffer(PyObject* self, Py_buffer* buffer, int flags) noexcept;
     void take_back_buffer() noexcept { --users_; }
 
   private:
+    [[nodiscard]] detail::held_lock take_lock() noexcept;
+
+    static inline std::size_t held_ = 0; // changed with the GIL alone
+
     block::locked locked_;
     bool writes_;
     std::size_t users_ = 0;

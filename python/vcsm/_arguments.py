@@ -8,7 +8,7 @@ from operator import index
 TYPE_CHECKING = False  # typing takes longer to import than all of this package
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import SupportsIndex
+    from typing import Any, SupportsIndex
 
 
 def whole_number(value: SupportsIndex, what: str) -> int:
@@ -59,13 +59,14 @@ def extents(shape: SupportsIndex | Sequence[SupportsIndex] | None, all_there_are
     """
     if shape is None:
         return (all_there_are,)
+    several: Any = shape
     try:
-        if hasattr(shape, "__index__"):
-            found: tuple[int, ...] = (index(shape),)
-        else:
-            found = tuple(index(extent) for extent in shape)
+        found: tuple[int, ...] = (index(several),)
     except TypeError:
-        raise TypeError(f"a shape is a whole number or a tuple of them, not {shape!r}") from None
+        try:
+            found = tuple(index(extent) for extent in several)
+        except TypeError:
+            raise TypeError(f"a shape is a whole number or a tuple of them, not {shape!r}") from None
     if any(extent < 0 for extent in found):
         raise ValueError(f"a shape has no negative numbers: {shape!r}")
     return found

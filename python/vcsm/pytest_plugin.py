@@ -39,6 +39,7 @@ def videocore(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     beginning. ``@pytest.mark.videocore(memory="16M", faults="alloc@1=ENOMEM")`` says how it is made.
     """
     import vcsm
+    from vcsm import _core
     from vcsm import videocore as side
 
     side.reset()
@@ -53,13 +54,19 @@ def videocore(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     gc.collect()
     vcsm.use("simulated")
     side.reset()  # also stops the service: the test begins with none running
+    locks_before = _core.held_locks()
     yield side
     gc.collect()
     left = vcsm.blocks()
+    locks_left = _core.held_locks() - locks_before
     side.reset()
-    if left and not request.node.stash.get(_FAILED, False):
+    if request.node.stash.get(_FAILED, False):
+        return
+    if left:
         each = "; ".join(
             f"{block.name!r} of {block.size} bytes" + (f", locked {block.locks} time(s)" if block.locks else "")
             for block in left
         )
         pytest.fail(f"{len(left)} block(s) not freed at the end of the test: {each}", pytrace=False)
+    if locks_left > 0:
+        pytest.fail(f"{locks_left} lock(s) still held at the end of the test, of blocks that are freed", pytrace=False)
