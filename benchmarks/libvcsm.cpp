@@ -135,9 +135,9 @@ void compare(const char* what, double limit, int times, const std::function<void
 
 void time_alone(const char* what, double limit, int times, const std::function<void(int)>& ours) {
     constexpr int rounds = 41;
-    std::vector<double> our_times;
-    for (int round = 0; round < rounds; ++round) {
-        our_times.push_back(nanoseconds_each(times, ours));
+    std::vector<double> our_times(rounds);
+    for (double& time : our_times) {
+        time = nanoseconds_each(times, ours);
     }
     const double own = median(our_times);
     const bool within = own <= limit;
@@ -230,6 +230,7 @@ void look_ups() {
     std::mt19937 random{1}; // NOLINT(cert-msc51-cpp): the same order in every run
     std::shuffle(handles.begin(), handles.end(), random);
     std::vector<void*> addresses;
+    addresses.reserve(handles.size());
     for (const unsigned handle : handles) {
         addresses.push_back(static_cast<char*>(vcsm_usr_address(handle)) + random() % 4096);
     }

@@ -82,7 +82,7 @@ class program {
         if (how >= 250) {
             return reinterpret_cast<void*>(static_cast<std::uintptr_t>(input_.word()));
         }
-        return start == nullptr ? nullptr : start + how * 40;
+        return start == nullptr ? nullptr : start + std::ptrdiff_t{how} * 40;
     }
     VCSM_CACHE_TYPE_T mode() {
         // Any number may come in a C program's enum; copied, because C++ has no such value.
