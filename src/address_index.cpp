@@ -59,8 +59,11 @@ address_index::chunk* address_index::find_chunk(const table& in, std::uintptr_t 
     }
 }
 
-void address_index::grow() {
+void address_index::make_room(std::size_t chunks) {
     const table& old = *tables_.back();
+    if (chunks == 0 || (chunks_ + chunks) * 2 <= old.mask) {
+        return;
+    }
     // Chunks that have nothing in them any more are left behind.
     std::size_t live = 0;
     const auto is_used = [](const chunk& one) {
@@ -70,10 +73,17 @@ void address_index::grow() {
         live += is_used(old.chunks[at]) ? 1 : 0;
     }
     tables_.reserve(tables_.size() + 1);
-    auto larger = std::make_unique<table>(std::max((old.mask + 1) * (live * 4 > old.mask ? 2 : 1), chunks_at_first));
+    std::size_t size = std::max((old.mask + 1) * (live * 4 > old.mask ? 2 : 1), chunks_at_first);
+    while ((live + chunks) * 2 > size - 1) {
+        size *= 2;
+    }
+    auto larger = std::make_unique<table>(size);
     for (std::size_t at = 0; at <= old.mask; ++at) {
         chunk& from = old.chunks[at];
         if (!is_used(from)) {
+            if (cell* const idle = from.pages.load(std::memory_order_relaxed)) {
+                unused_arrays_.push_back(idle);
+            }
             continue;
         }
         const std::uintptr_t key = from.key.load(std::memory_order_relaxed);
@@ -92,12 +102,9 @@ void address_index::grow() {
     current_.store(tables_.back().get(), std::memory_order_release);
 }
 
-address_index::chunk& address_index::make_chunk(std::uintptr_t number) {
+address_index::chunk& address_index::make_chunk(std::uintptr_t number) noexcept {
     if (chunk* const known = find_chunk(*tables_.back(), number)) {
         return *known;
-    }
-    if ((chunks_ + 1) * 2 > tables_.back()->mask) {
-        grow();
     }
     table& in = *tables_.back();
     std::size_t at = home_of(number, in.mask);
@@ -130,7 +137,13 @@ void address_index::put(const std::byte* first, std::size_t bytes, std::uint32_t
         small_count_.store(small_.size(), std::memory_order_release);
         return;
     }
-    // All that can fail comes first. It is looked up again below, for the table may grow meanwhile.
+    // All that can fail comes first. Room for all chunks at once, because those that are made, and have nothing in them
+    // yet, would be left behind by the next larger table.
+    std::size_t missing = 0;
+    for_chunks(start, bytes, [&](std::uintptr_t number, std::size_t, std::size_t) {
+        missing += find_chunk(*tables_.back(), number) == nullptr ? 1 : 0;
+    });
+    make_room(missing);
     for_chunks(start, bytes, [&](std::uintptr_t number, std::size_t, std::size_t pages) {
         chunk& in = make_chunk(number);
         if (pages != pages_in_chunk_) {
@@ -138,7 +151,7 @@ void address_index::put(const std::byte* first, std::size_t bytes, std::uint32_t
         }
     });
     for_chunks(start, bytes, [&](std::uintptr_t number, std::size_t page, std::size_t pages) {
-        chunk& in = *find_chunk(*tables_.back(), number);
+        chunk& in = make_chunk(number); // it is there
         if (pages == pages_in_chunk_) {
             in.whole.store(handle, std::memory_order_release);
             return;

@@ -53,8 +53,10 @@ class address_index {
 
     [[nodiscard]] bool is_whole_pages(std::uintptr_t first, std::size_t bytes) const noexcept;
     [[nodiscard]] static chunk* find_chunk(const table& in, std::uintptr_t number) noexcept;
-    chunk& make_chunk(std::uintptr_t number);
-    void grow();
+    /// The chunk of that number; there is room for it.
+    chunk& make_chunk(std::uintptr_t number) noexcept;
+    /// Sees to it that so many more chunks find room. May throw; then nothing has changed.
+    void make_room(std::size_t chunks);
     void make_pages(chunk& in);
     /// Calls each(chunk number, first page in it, pages) for what a range has in each chunk.
     template <class Each>

@@ -191,6 +191,9 @@ std::shared_ptr<reference> registry::enter_locked(std::shared_ptr<reference> mad
         grow();
     }
     table& in = current();
+    if (room_for_all_.capacity() < in.size / 2) {
+        room_for_all_.reserve(in.size / 2);
+    }
     std::uint32_t next = last_;
     do {
         next = next == largest_handle ? 1 : next + 1;
@@ -297,11 +300,10 @@ std::shared_ptr<reference> registry::remove(std::uint32_t handle, fate why, bool
     return taken;
 }
 
-std::vector<std::shared_ptr<reference>> registry::remove_all(fate why) {
+std::vector<std::shared_ptr<reference>> registry::remove_all(fate why) noexcept {
     const change guard{*this};
     table& in = current();
-    std::vector<std::shared_ptr<reference>> taken;
-    taken.reserve(live_);
+    std::vector<std::shared_ptr<reference>> taken = std::exchange(room_for_all_, {});
     for (std::size_t at = 0; at < in.size; ++at) {
         if (in.slots[at].handle.load(std::memory_order_relaxed) != 0) {
             (void)in.owners[at]->end(why);

@@ -37,8 +37,8 @@ class VCSM_API registry {
     [[nodiscard]] std::shared_ptr<reference> find(std::uint32_t handle) const;
     /// Takes a reference out and ends it; nothing if somebody else did. `last` tells whether its block has no other.
     [[nodiscard]] std::shared_ptr<reference> remove(std::uint32_t handle, fate why, bool& last) noexcept;
-    /// Takes all out and ends them.
-    [[nodiscard]] std::vector<std::shared_ptr<reference>> remove_all(fate why);
+    /// Takes all out and ends them. Needs no memory: stopping the service must not fail.
+    [[nodiscard]] std::vector<std::shared_ptr<reference>> remove_all(fate why) noexcept;
     /// All, by handle.
     [[nodiscard]] std::vector<std::shared_ptr<reference>> all() const;
     /// The other living handles of the block that `handle` is of.
@@ -174,6 +174,7 @@ class VCSM_API registry {
     std::vector<std::unique_ptr<table>> tables_; // the last is current, the others may still be looked at
     address_index addresses_;
     std::size_t live_ = 0;
+    std::vector<std::shared_ptr<reference>> room_for_all_; // empty; for remove_all()
     std::uint32_t last_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include "device/choose.hpp"
 #include "device/simulated.hpp"
+#include "keep.hpp"
 #include "log.hpp"
 #include "refusal.hpp"
 
@@ -34,11 +35,12 @@ void service::start_locked() {
 }
 
 void service::run_on(std::shared_ptr<device::device> opened) {
+    const std::string sentence = "service started on " + std::string{opened->name()}; // may throw: before it runs
     device_ = std::move(opened);
     ++run_;
     holders_ = 0;
     bare_holders_ = 0;
-    log::info("service started on " + std::string{device_->name()});
+    log::info(sentence);
 }
 
 void service::start() {
@@ -47,14 +49,9 @@ void service::start() {
 }
 
 std::vector<std::shared_ptr<reference>> service::stop_locked() noexcept {
-    std::vector<std::shared_ptr<reference>> all;
-    try {
-        all = registry_.remove_all(fate::stopped);
-        for (const auto& ended : all) {
-            ended->shared()->give_up(fate::stopped);
-        }
-    } catch (const std::bad_alloc&) {
-        log::error("no memory to stop the service: its blocks are freed with the process");
+    std::vector<std::shared_ptr<reference>> all = registry_.remove_all(fate::stopped);
+    for (const auto& ended : all) {
+        ended->shared()->give_up(fate::stopped);
     }
     for (memory_owner* const owner : owners_) {
         owner->stop(fate::stopped);
@@ -384,8 +381,7 @@ void service::after_fork_in_child() {
     if (own.device_) {
         own.device_->abandon();
         // Its destructor may need what another thread of the parent held at that moment: it stays as it is.
-        static_cast<void>(new std::shared_ptr<device::device>{std::move(own.device_)});
-        own.device_ = nullptr;
+        keep_for_ever(std::move(own.device_));
     }
     device::abandon_simulated_videocore();
     own.holders_ = 0;

@@ -249,7 +249,7 @@ void shared_memory::read_bytes(std::span<std::byte> target, std::size_t offset) 
         return;
     }
     detail::held_lock locked{std::move(whole.memory), detail::access_kind::read};
-    detail::copy_bytes(target.data(), part.data(), target.size());
+    detail::copy_bytes(target.data(), part.data(), target.size(), detail::next_reader::cpu);
     locked.unlock();
 }
 

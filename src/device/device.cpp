@@ -11,11 +11,10 @@ std::optional<file_identity> identity_of(int descriptor) noexcept {
         return std::nullopt;
     }
     // "anon_inode:dmabuf": the file has no inode of its own.
-    const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
     constexpr std::string_view anonymous = "anon_inode:";
     std::array<char, anonymous.size()> target{};
-    const ssize_t length = kernel::system().readlink(link.c_str(), target.data(), target.size());
-    if (length < 0 || std::string_view{target.data(), static_cast<std::size_t>(length)} == anonymous) {
+    const std::string_view link = kernel::link_of(descriptor, target);
+    if (link.empty() || link == anonymous) {
         return std::nullopt;
     }
     return file_identity{status.st_dev, status.st_ino};

@@ -1,5 +1,7 @@
 #include "device/simulated.hpp"
 
+#include "keep.hpp"
+
 #include <atomic>
 #include <cerrno>
 #include <mutex>
@@ -128,8 +130,8 @@ class simulated_memory final : public memory {
         released_ = true;
         held_->bytes().close_descriptors();
         // Their ends would give memory back to the parent's VideoCore, whose mutexes another thread may have held.
-        static_cast<void>(new std::shared_ptr<videocore::block>{std::move(held_)});
-        static_cast<void>(new std::shared_ptr<videocore::model>{std::move(home_)});
+        detail::keep_for_ever(std::move(held_));
+        detail::keep_for_ever(std::move(home_));
     }
 
   private:
@@ -163,10 +165,7 @@ class simulated_device final : public device {
 
     void before_resize(memory&, std::size_t) override { attempt_or_throw(model_->on_demand(), operation::resize); }
 
-    void abandon() noexcept override {
-        static_cast<void>(new std::shared_ptr<videocore::model>{std::move(model_)});
-        model_ = nullptr;
-    }
+    void abandon() noexcept override { detail::keep_for_ever(std::move(model_)); }
 
   private:
     template <class Make>
@@ -230,6 +229,11 @@ std::shared_ptr<videocore::model> simulated_videocore() {
     return the_model();
 }
 
+bool simulated_exists() noexcept {
+    const std::lock_guard guard{model_mutex()};
+    return the_model() != nullptr;
+}
+
 void forget_simulated_videocore() noexcept {
     const std::lock_guard guard{model_mutex()};
     the_model().reset();
@@ -240,8 +244,7 @@ void abandon_simulated_videocore() noexcept {
     new (&model_mutex()) std::mutex;
     if (the_model()) {
         the_model()->abandon();
-        static_cast<void>(new std::shared_ptr<videocore::model>{std::move(the_model())});
-        the_model() = nullptr;
+        detail::keep_for_ever(std::move(the_model()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 
 #include <dirent.h>
@@ -53,6 +54,15 @@ unique_fd open(const std::string& path, int flags) {
         throw_errno("open");
     }
     return opened;
+}
+
+std::string_view link_of(int descriptor, std::span<char> into) noexcept {
+    constexpr std::string_view directory = "/proc/self/fd/";
+    std::array<char, directory.size() + 12> path{}; // no std::string: it could need memory
+    const auto number = std::copy(directory.begin(), directory.end(), path.begin());
+    std::to_chars(number, path.end() - 1, descriptor);
+    const ssize_t length = system().readlink(path.data(), into.data(), into.size());
+    return {into.data(), length < 0 ? 0 : static_cast<std::size_t>(length)};
 }
 
 unique_fd duplicate(int descriptor) {

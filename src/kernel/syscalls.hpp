@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -101,6 +102,9 @@ class mapping {
 [[nodiscard]] unique_fd open(const std::string& path, int flags);
 /// The same; an empty object and errno instead of an exception.
 [[nodiscard]] unique_fd try_open(const std::string& path, int flags) noexcept;
+/// What /proc says that a descriptor is of ("/memfd:…", "anon_inode:…"), as much of it as `into` holds; empty where it
+/// cannot be told.
+[[nodiscard]] std::string_view link_of(int descriptor, std::span<char> into) noexcept;
 /// A second descriptor of the same open file, close-on-exec. Throws std::system_error.
 [[nodiscard]] unique_fd duplicate(int descriptor);
 /// A shared mapping, readable and writable, that a fork does not inherit. Throws std::system_error.

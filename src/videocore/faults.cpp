@@ -127,6 +127,7 @@ int faults::next(operation what, std::uint64_t caller) noexcept {
         }
         if (listed.first != 0) {
             if (number >= listed.first && number <= listed.last) {
+                ++given_;
                 return listed.result;
             }
         } else if (failed_once_.erase({what, caller}) == 0) {
@@ -135,10 +136,21 @@ int faults::next(operation what, std::uint64_t caller) noexcept {
             } catch (const std::bad_alloc&) {
                 return 0; // without a note of it, the repeated call would fail for ever
             }
+            ++given_;
             return listed.result;
         }
     }
     return 0;
+}
+
+std::uint64_t faults::tries(operation what) const noexcept {
+    const std::lock_guard guard{mutex_};
+    return tries_[static_cast<std::size_t>(what)];
+}
+
+std::uint64_t faults::given() const noexcept {
+    const std::lock_guard guard{mutex_};
+    return given_;
 }
 
 } // namespace vcsm::videocore

@@ -37,6 +37,10 @@ class faults {
     /// a number that stays the same while one caller repeats one call, such as a thread's.
     [[nodiscard]] int next(operation what, std::uint64_t caller = 0) noexcept;
 
+    /// How many tries of `what` were counted, and how many faults were given; nothing is counted where none is listed.
+    [[nodiscard]] std::uint64_t tries(operation what) const noexcept;
+    [[nodiscard]] std::uint64_t given() const noexcept;
+
     /// Whether any fault is listed.
     [[nodiscard]] bool any() const noexcept { return !rules_.empty(); }
 
@@ -49,8 +53,9 @@ class faults {
     };
 
     std::vector<rule> rules_;
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::array<std::uint64_t, operation_count> tries_{};
+    std::uint64_t given_ = 0;
     std::set<std::pair<operation, std::uint64_t>> failed_once_;
 };
 

@@ -35,7 +35,14 @@ std::optional<std::size_t> heap::take(std::size_t bytes, std::size_t alignment, 
             ++found;
         }
         if (found->second.bytes > wanted) {
-            cut(found, wanted);
+            try {
+                cut(found, wanted);
+            } catch (...) {
+                if (aligned > start) {
+                    absorb_next(std::prev(found));
+                }
+                throw;
+            }
         }
         found->second.idle = free_pieces_.extract({wanted, aligned});
         free_ -= wanted;

@@ -38,11 +38,9 @@ kernel::unique_fd make_memfd(const std::string& name, std::size_t bytes) {
 }
 
 std::size_t bytes_of_memfd(int descriptor) noexcept {
-    const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
     std::array<char, 64> target{};
-    const ssize_t length = kernel::system().readlink(link.c_str(), target.data(), target.size());
     const std::string_view wanted = "/memfd:vcsm:";
-    if (length < static_cast<ssize_t>(wanted.size()) || std::string_view{target.data(), wanted.size()} != wanted) {
+    if (kernel::link_of(descriptor, target).substr(0, wanted.size()) != wanted) {
         return 0;
     }
     struct stat status {};
@@ -74,37 +72,67 @@ void arena::map_cpu_regions() {
     }
 }
 
-void arena::wipe(std::size_t offset, std::size_t bytes, bool cached) noexcept {
-    for (std::size_t region = 0; region < (cached ? 3U : 1U); ++region) {
-        const auto at = static_cast<off_t>(region * bytes_ + offset);
-        if (kernel::retried([&] {
-                return kernel::system().fallocate(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
-                                                  static_cast<off_t>(bytes));
-            }) != 0) {
-            // The next owner must find zeros whatever the kernel says; the pages are then merely not given back.
-            const kernel::mapping& mapped = region == 0 ? videocore_ : region == 1 ? cpu_ : baseline_;
-            std::memset(mapped.data() + offset, 0, bytes);
-        }
+bool arena::give_pages_back(std::size_t region, std::size_t offset, std::size_t bytes) noexcept {
+    const auto at = static_cast<off_t>(region * bytes_ + offset);
+    return kernel::retried([&] {
+               return kernel::system().fallocate(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
+                                                 static_cast<off_t>(bytes));
+           }) == 0;
+}
+
+void arena::wipe(std::size_t region, std::size_t offset, std::size_t bytes) noexcept {
+    if (!give_pages_back(region, offset, bytes)) {
+        // The next owner must find zeros whatever the kernel says; the pages are then merely not given back.
+        const kernel::mapping& mapped = region == 0 ? videocore_ : region == 1 ? cpu_ : baseline_;
+        std::memset(mapped.data() + offset, 0, bytes);
     }
+}
+
+bool arena::map_over(int memfd, std::size_t offset, std::size_t bytes, off_t from) noexcept {
+    std::byte* const address = videocore_.data() + offset;
+    void* placed = nullptr;
+    do { // as in kernel::map_shared()
+        placed = kernel::system().mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, from);
+    } while (placed != address && errno == EINTR);
+    if (placed != address) {
+        return false;
+    }
+    // Were this not done, the mapping would be inherited by a fork, where it would only be idle.
+    kernel::system().madvise(address, bytes, MADV_DONTFORK);
+    return true;
+}
+
+void arena::reclaim(std::size_t offset, std::size_t bytes) {
+    const std::lock_guard guard{mutex_};
+    auto at = strange_.lower_bound(offset);
+    if (at != strange_.begin() && std::prev(at)->first + std::prev(at)->second > offset) {
+        --at;
+    }
+    while (at != strange_.end() && at->first < offset + bytes) {
+        if (!place_own(at->first, at->second)) {
+            kernel::throw_errno("mmap");
+        }
+        wipe(0, at->first, at->second);
+        at = strange_.erase(at);
+    }
+}
+
+void arena::reclaim_later(ranges::node_type&& range) noexcept {
+    const std::lock_guard guard{mutex_};
+    strange_.insert(std::move(range));
 }
 
 void arena::place(int memfd, std::size_t offset, std::size_t bytes) {
-    void* const address = videocore_.data() + offset;
-    if (kernel::system().mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) != address) {
+    if (!map_over(memfd, offset, bytes, 0)) {
+        const int failed = errno;
+        (void)place_own(offset, bytes); // the kernel may have taken away what was there before it failed
+        errno = failed;
         kernel::throw_errno("mmap");
     }
-    // The mapping stands; were it inherited by a fork, it would only be idle there.
-    kernel::system().madvise(address, bytes, MADV_DONTFORK);
 }
 
 bool arena::place_own(std::size_t offset, std::size_t bytes) noexcept {
-    void* const address = videocore_.data() + offset;
-    if (kernel::system().mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd_.get(),
-                              static_cast<off_t>(offset)) != address) {
-        return false;
-    }
-    kernel::system().madvise(address, bytes, MADV_DONTFORK);
-    return true;
+    return map_over(memfd_.get(), offset, bytes, static_cast<off_t>(offset));
 }
 
 void arena::abandon() noexcept {
@@ -118,6 +146,7 @@ class arena_storage final : public storage {
   public:
     arena_storage(std::shared_ptr<arena> home, std::size_t offset, std::size_t bytes, bool is_cached)
         : home_{std::move(home)}, offset_{offset}, size_{bytes} {
+        home_->reclaim(offset, bytes);
         cached_ = is_cached;
         if (is_cached) {
             home_->map_cpu_regions();
@@ -132,14 +161,21 @@ class arena_storage final : public storage {
             return; // abandoned: in the child of a fork nothing of this is mapped
         }
         if (placed_ && !home_->place_own(offset_, size_)) {
-            // No memory for a mapping. The memfd's pages stay where they are, zeroed, until the process ends; whoever
-            // gets the range next writes to them, and nobody else sees them once their descriptors are closed.
-            std::memset(bytes_.videocore.data(), 0, size_);
+            // No memory for a mapping. The memfd's pages stay where they are, untouched, for somebody else may still
+            // have a descriptor of them; who gets the range next tries again.
+            home_->reclaim_later(std::move(for_later_));
+        } else {
+            home_->wipe(0, offset_, size_);
         }
-        home_->wipe(offset_, size_, cached_);
+        if (cached_) {
+            home_->wipe(1, offset_, size_);
+            home_->wipe(2, offset_, size_);
+        }
     }
 
     void show(kernel::unique_fd memfd) {
+        ranges this_one{{offset_, size_}};
+        for_later_ = this_one.extract(this_one.begin());
         home_->place(memfd.get(), offset_, size_);
         placed_ = true;
         own_ = std::move(memfd);
@@ -161,7 +197,7 @@ class arena_storage final : public storage {
                 done += static_cast<std::size_t>(put);
             }
             show(std::move(memfd));
-            home_->wipe(offset_, size_, false); // the arena's own pages under it, which nobody maps now
+            (void)home_->give_pages_back(0, offset_, size_); // the arena's own under it, which nobody maps now
         }
         return own_.get();
     }
@@ -175,6 +211,7 @@ class arena_storage final : public storage {
     std::size_t offset_;
     std::size_t size_;
     bool placed_ = false;
+    ranges::node_type for_later_; // there since it was placed, so that its end needs no memory
     kernel::unique_fd own_;
 };
 

@@ -9,6 +9,7 @@
 #include "videocore/cache_lines.hpp"
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -54,6 +55,9 @@ class storage {
 /// Whether make_memfd() made it, in this process or another; its size in bytes, or 0.
 [[nodiscard]] std::size_t bytes_of_memfd(int descriptor) noexcept;
 
+/// Bytes by offset.
+using ranges = std::map<std::size_t, std::size_t>;
+
 /// One memfd for all blocks of a process: VideoCore's memory, then the CPU's copies, then the baselines, each region as
 /// large as VideoCore's memory and sparse. The two latter are mapped with the first host-cached block.
 class arena : public std::enable_shared_from_this<arena> {
@@ -75,16 +79,25 @@ class arena : public std::enable_shared_from_this<arena> {
     friend class arena_storage;
 
     void map_cpu_regions();
-    /// Makes the range zero and gives its pages back to the system.
-    void wipe(std::size_t offset, std::size_t bytes, bool cached) noexcept;
-    /// Puts `memfd`'s pages at the range's address; or the arena's own again.
+    /// Gives the pages of a range of region 0 (VideoCore's), 1 (the CPU's) or 2 (the baseline's) back to the system,
+    /// which makes them zero. False where the system refuses.
+    [[nodiscard]] bool give_pages_back(std::size_t region, std::size_t offset, std::size_t bytes) noexcept;
+    /// Makes them zero in any case. The arena's own pages must be mapped there.
+    void wipe(std::size_t region, std::size_t offset, std::size_t bytes) noexcept;
+    /// Puts `memfd`'s pages at the range's address, or throws and leaves the arena's own; or the arena's own again.
     void place(int memfd, std::size_t offset, std::size_t bytes);
     [[nodiscard]] bool place_own(std::size_t offset, std::size_t bytes) noexcept;
+    [[nodiscard]] bool map_over(int memfd, std::size_t offset, std::size_t bytes, off_t from) noexcept;
+    /// Sees to it that the arena's own pages, zero, lie where an earlier block could not leave them. Throws
+    /// std::system_error.
+    void reclaim(std::size_t offset, std::size_t bytes);
+    void reclaim_later(ranges::node_type&& range) noexcept;
 
     std::size_t bytes_;
     kernel::unique_fd memfd_;
     kernel::mapping videocore_;
-    std::mutex mutex_; // of the two mappings below
+    ranges strange_;   // where pages of a freed block's own memfd still lie
+    std::mutex mutex_; // of the two mappings below and of the ranges above
     kernel::mapping cpu_;
     kernel::mapping baseline_;
 };

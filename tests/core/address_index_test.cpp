@@ -56,6 +56,18 @@ TEST_F(addresses, of_a_range_over_many_chunks_are_all_found) {
     }
 }
 
+// More chunks than the table has room for at first, so that it grows while the range is entered.
+TEST_F(addresses, of_a_range_as_large_as_videocores_memory_are_all_found) {
+    const std::uintptr_t first = 64 * mib - page_;
+    const std::size_t bytes = 1000 * mib;
+    index_.put(at(first), bytes, 9);
+    for (std::size_t offset = 0; offset < bytes; offset += page_) {
+        ASSERT_EQ(ask(first + offset), 9U) << "at offset " << offset;
+    }
+    EXPECT_EQ(ask(first - 1), 0U);
+    EXPECT_EQ(ask(first + bytes), 0U);
+}
+
 TEST_F(addresses, of_ranges_smaller_than_a_page_are_told_apart) {
     index_.put(at(32 * mib), 100, 1);
     index_.put(at(32 * mib + 128), 60, 2);
