@@ -35,7 +35,12 @@ allocation::allocation(std::shared_ptr<device::device> from, std::unique_ptr<dev
                        std::size_t alignment)
     : device_{std::move(from)}, memory_{std::move(memory)}, name_{std::move(name)}, data_{memory_->data()},
       capacity_{memory_->capacity()}, granted_{memory_->granted_cache()}, alignment_{alignment}, owner_{::getpid()},
-      locks_at_once_{memory_->accesses_at_once()} {}
+      locks_at_once_{memory_->accesses_at_once()} {
+    if (guard::wanted()) {
+        guard_ = guard::over(data_, capacity_, name_);
+        locks_at_once_ = false;
+    }
+}
 
 allocation::allocation(const allocation& gone, fate why)
     : name_{gone.name_}, data_{nullptr}, capacity_{0}, granted_{gone.granted_},
@@ -67,7 +72,7 @@ unsigned allocation::locks() const {
     if (what_became() == fate::forked) {
         return 0;
     }
-    const std::lock_guard guard{mutex()};
+    const std::lock_guard alone{mutex()};
     return locks_;
 }
 
@@ -82,28 +87,32 @@ void allocation::rethrow(const char* operation) const {
 
 void allocation::begin(access_kind kind) {
     throw_unless_alive();
-    const std::lock_guard guard{mutex()};
+    const std::lock_guard alone{mutex()};
     begin_locked(kind);
 }
 
 void allocation::begin_locked(access_kind kind) {
     throw_unless_alive();
-    if (locks_ == 0) {
-        try {
+    try {
+        const guard_open open{guard_.get()};
+        if (locks_ == 0) {
             memory_->begin_access(kind == access_kind::overwrite ? device::direction::write
                                                                  : device::direction::read_write);
-        } catch (...) {
-            rethrow("lock");
         }
+        ++locks_;
+        if (guard_) {
+            guard_->count_lock(kind != access_kind::read);
+        }
+    } catch (...) {
+        rethrow("lock");
     }
-    ++locks_;
 }
 
 void allocation::end(access_kind kind) {
     if (what_became() == fate::forked) {
         return; // the lock was the parent's
     }
-    const std::lock_guard guard{mutex()};
+    const std::lock_guard alone{mutex()};
     end_locked(kind);
 }
 
@@ -112,6 +121,20 @@ void allocation::end_locked(access_kind kind, bool clean) {
     if (what_became() != fate::alive) {
         return;
     }
+    if (guard_) {
+        guard_->count_unlock(kind != access_kind::read);
+        try {
+            const guard_open open{guard_.get()}; // cleaning reads what the lock could not, after a mere read lock
+            end_access_locked(kind, clean);
+        } catch (...) {
+            rethrow("unlock");
+        }
+        return;
+    }
+    end_access_locked(kind, clean);
+}
+
+void allocation::end_access_locked(access_kind kind, bool clean) {
     const bool last = locks_ == 0;
     const bool writes = clean && kind != access_kind::read;
     if (!last && !writes) {
@@ -152,9 +175,10 @@ void allocation::copy_to(allocation& another, std::size_t offset, std::size_t by
 }
 
 void allocation::release(fate why) noexcept {
-    const std::lock_guard guard{mutex()};
+    const std::lock_guard alone{mutex()};
     fate expected = fate::alive;
     if (fate_.compare_exchange_strong(expected, why, std::memory_order_acq_rel)) {
+        guard_.reset();
         memory_->release();
     }
 }
@@ -162,6 +186,9 @@ void allocation::release(fate why) noexcept {
 void allocation::abandon() noexcept {
     fate expected = fate::alive;
     if (fate_.compare_exchange_strong(expected, fate::forked, std::memory_order_acq_rel)) {
+        if (guard_) {
+            guard_->forget();
+        }
         memory_->abandon();
     }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "device/device.hpp"
+#include "guard.hpp"
 #include "lasting_mutex.hpp"
 
 #include <vcsm/lock.hpp>
@@ -55,8 +56,9 @@ class VCSM_API allocation {
     template <class Ask>
     auto with_memory(Ask&& ask) {
         throw_unless_alive();
-        const std::lock_guard guard{mutex()};
+        const std::lock_guard alone{mutex()};
         throw_unless_alive();
+        const guard_open open{guard_.get()};
         return ask(*memory_);
     }
 
@@ -66,6 +68,8 @@ class VCSM_API allocation {
     /// Without `clean`, what was written since the last clean is left in the CPU's cache.
     void end_locked(access_kind kind, bool clean = true);
     [[nodiscard]] device::memory& locked_memory() const noexcept { return *memory_; }
+    /// Null unless VCSM_GUARD=1.
+    [[nodiscard]] detail::guard* locked_guard() const noexcept { return guard_.get(); }
 
     /// Moves `bytes` bytes from `offset` on to the start of `another`, and ends this one: `check(memory)` may refuse by
     /// throwing, `put_in_place()` makes the world look at the other. Nobody can lock or ask this one meanwhile. Throws
@@ -73,13 +77,14 @@ class VCSM_API allocation {
     /// it was, and `another` is the caller's to release.
     template <class Check, class Put>
     void move_to(allocation& another, std::size_t offset, std::size_t bytes, Check&& check, Put&& put_in_place) {
-        const std::lock_guard guard{mutex()};
+        const std::lock_guard alone{mutex()};
         throw_unless_alive();
         throw_if_locked();
         check(*memory_);
         copy_to(another, offset, bytes);
         put_in_place();
         fate_.store(fate::freed, std::memory_order_release);
+        guard_.reset();
         memory_->release();
     }
 
@@ -92,6 +97,7 @@ class VCSM_API allocation {
   private:
     void throw_unless_alive() const;
     void throw_if_locked() const;
+    void end_access_locked(access_kind kind, bool clean);
     void copy_to(allocation& another, std::size_t offset, std::size_t bytes);
     [[noreturn]] void rethrow(const char* operation) const;
 
@@ -107,6 +113,7 @@ class VCSM_API allocation {
     std::atomic<fate> fate_{fate::alive};
     lasting_mutex mutex_;
     unsigned locks_ = 0;
+    std::unique_ptr<detail::guard> guard_; // ends before the memory, which may be given to others
 };
 
 } // namespace vcsm::detail

@@ -166,6 +166,7 @@ auto service::hand_out(std::uint32_t handle, const char* operation, Ask&& ask) {
     std::optional<decltype(ask(std::declval<device::memory&>(), std::declval<const block&>()))> given;
     const bool known = registry_.with_memory(handle, [&](reference& which, allocation& memory) {
         try {
+            const guard_open open{memory.locked_guard()};
             given.emplace(ask(memory.locked_memory(), std::as_const(*which.shared())));
             which.shared()->handed_out = true;
         } catch (...) {
@@ -237,6 +238,7 @@ void service::maintain(std::uint32_t handle, const device::strided_range& which,
         // Another thread may have resized the block since the range was looked at.
         const std::uint64_t reach = which.offset + std::uint64_t{which.stride} * (which.count - 1) + which.bytes;
         if (reach <= memory.capacity()) {
+            const guard_open open{memory.locked_guard()};
             memory.locked_memory().maintain(which, clean, forget);
         }
     });

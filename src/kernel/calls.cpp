@@ -71,6 +71,9 @@ ssize_t calls::pread(int descriptor, void* buffer, std::size_t bytes, off_t offs
 ssize_t calls::write(int descriptor, const void* buffer, std::size_t bytes) {
     return ::write(descriptor, buffer, bytes);
 }
+ssize_t calls::pwrite(int descriptor, const void* buffer, std::size_t bytes, off_t offset) {
+    return ::pwrite(descriptor, buffer, bytes, offset);
+}
 ssize_t calls::readlink(const char* path, char* buffer, std::size_t bytes) {
     return ::readlink(path, buffer, bytes);
 }

@@ -42,6 +42,7 @@ class calls {
     virtual ssize_t read(int descriptor, void* buffer, std::size_t bytes);
     virtual ssize_t pread(int descriptor, void* buffer, std::size_t bytes, off_t offset);
     virtual ssize_t write(int descriptor, const void* buffer, std::size_t bytes);
+    virtual ssize_t pwrite(int descriptor, const void* buffer, std::size_t bytes, off_t offset);
     virtual ssize_t readlink(const char* path, char* buffer, std::size_t bytes);
     virtual ssize_t getdents64(int descriptor, void* buffer, std::size_t bytes);
     virtual int socket(int domain, int type, int protocol);

@@ -214,7 +214,7 @@ void model::read(std::uint32_t handle, std::size_t offset, std::span<std::byte> 
     }
     {
         const std::lock_guard guard{from->mutex_};
-        std::memcpy(into.data(), from->bytes().videocore().data() + offset, into.size());
+        from->bytes().videocore_reads(offset, into);
     }
     if (fault == faults::flip) {
         into[into.size() / 2] ^= std::byte{1};
@@ -228,7 +228,7 @@ void model::write(std::uint32_t handle, std::size_t offset, std::span<const std:
     }
     if (!from.empty()) {
         const std::lock_guard guard{into->mutex_};
-        std::memcpy(into->bytes().videocore().data() + offset, from.data(), from.size());
+        into->bytes().videocore_writes(offset, from);
     }
 }
 

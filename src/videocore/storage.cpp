@@ -58,6 +58,14 @@ void storage::begin_caching() {
     }
 }
 
+void storage::videocore_reads(std::size_t offset, std::span<std::byte> into) {
+    std::memcpy(into.data(), bytes_.videocore.data() + offset, into.size());
+}
+
+void storage::videocore_writes(std::size_t offset, std::span<const std::byte> from) {
+    std::memcpy(bytes_.videocore.data() + offset, from.data(), from.size());
+}
+
 arena::arena(std::size_t bytes) : bytes_{bytes} {
     memfd_ = make_memfd("videocore", 3 * bytes);
     videocore_ = kernel::map_shared(memfd_.get(), bytes);
@@ -202,11 +210,47 @@ class arena_storage final : public storage {
         return own_.get();
     }
 
+    void videocore_reads(std::size_t offset, std::span<std::byte> into) override {
+        if (placed_ && !own_) {
+            return storage::videocore_reads(offset, into); // freed: its descriptors are closed, nobody guards it
+        }
+        while (!into.empty()) {
+            const ssize_t got = kernel::retried(
+                [&] { return kernel::system().pread(memfd(), into.data(), into.size(), memfd_offset(offset)); });
+            if (got <= 0) {
+                errno = got == 0 ? EIO : errno;
+                kernel::throw_errno("pread");
+            }
+            into = into.subspan(static_cast<std::size_t>(got));
+            offset += static_cast<std::size_t>(got);
+        }
+    }
+    void videocore_writes(std::size_t offset, std::span<const std::byte> from) override {
+        if (placed_ && !own_) {
+            return storage::videocore_writes(offset, from);
+        }
+        while (!from.empty()) {
+            const ssize_t put = kernel::retried(
+                [&] { return kernel::system().pwrite(memfd(), from.data(), from.size(), memfd_offset(offset)); });
+            if (put < 0) {
+                kernel::throw_errno("pwrite");
+            }
+            from = from.subspan(static_cast<std::size_t>(put));
+            offset += static_cast<std::size_t>(put);
+        }
+    }
+
     int cpu_memfd() const noexcept override { return cached_ ? -1 : own_.get(); }
     bool exported() const noexcept override { return static_cast<bool>(own_); }
     void close_descriptors() noexcept override { own_.reset(); }
 
   private:
+    /// Where VideoCore's bytes are.
+    [[nodiscard]] int memfd() const noexcept { return own_ ? own_.get() : home_->memfd_.get(); }
+    [[nodiscard]] off_t memfd_offset(std::size_t offset) const noexcept {
+        return static_cast<off_t>(own_ ? offset : offset_ + offset);
+    }
+
     std::shared_ptr<arena> home_;
     std::size_t offset_;
     std::size_t size_;

@@ -29,6 +29,10 @@ class storage {
     /// What the CPU maps: its own copy where it caches the block, else VideoCore's bytes.
     [[nodiscard]] std::span<std::byte> cpu() const noexcept { return cached_ ? bytes_.cpu : bytes_.videocore; }
     [[nodiscard]] bool cached() const noexcept { return cached_; }
+    /// VideoCore's own accesses. Not through the program's mapping where there is another way: the program may not be
+    /// allowed to access it at that moment (VCSM_GUARD). Throw std::system_error.
+    virtual void videocore_reads(std::size_t offset, std::span<std::byte> into);
+    virtual void videocore_writes(std::size_t offset, std::span<const std::byte> from);
     /// All three copies; for cached storage alone.
     [[nodiscard]] const copies& all() const noexcept { return bytes_; }
 

@@ -66,6 +66,7 @@ const std::vector<known_call>& known() {
         {"read", repeated_and({EBADF, EFAULT, EINVAL, EIO, EISDIR, ESRCH, partial})},
         {"pread", repeated_and({EBADF, EFAULT, EINVAL, EIO, ENXIO, ESPIPE, partial})},
         {"write", repeated_and({EBADF, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EPIPE, partial})},
+        {"pwrite", repeated_and({EBADF, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, partial})},
         {"readlink", only({EACCES, EINVAL, EIO, ELOOP, ENOENT, ENOMEM, ENOTDIR})},
         {"getdents64", interrupted_and({EBADF, EINVAL, ENOENT, ENOTDIR, EIO})},
         {"socket", only({EACCES, EAFNOSUPPORT, EMFILE, ENFILE, ENOBUFS, ENOMEM})},
@@ -272,6 +273,15 @@ ssize_t failing_calls::write(int descriptor, const void* buffer, std::size_t byt
         return -1;
     }
     return below_.write(descriptor, buffer, value == partial && bytes > 1 ? 1 : bytes);
+}
+ssize_t failing_calls::pwrite(int descriptor, const void* buffer, std::size_t bytes, off_t offset) {
+    const news_unwatched not_the_librarys;
+    const int value = next(call::pwrite);
+    if (value > 0) {
+        errno = value;
+        return -1;
+    }
+    return below_.pwrite(descriptor, buffer, value == partial && bytes > 1 ? 1 : bytes, offset);
 }
 ssize_t failing_calls::readlink(const char* path, char* buffer, std::size_t bytes) {
     return passed(call::readlink, [&] { return below_.readlink(path, buffer, bytes); });

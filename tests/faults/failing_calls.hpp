@@ -34,6 +34,7 @@ enum class call : unsigned {
     read,
     pread,
     write,
+    pwrite,
     readlink,
     getdents64,
     socket,
@@ -93,6 +94,7 @@ class failing_calls final : public vcsm::kernel::calls {
     ssize_t read(int descriptor, void* buffer, std::size_t bytes) override;
     ssize_t pread(int descriptor, void* buffer, std::size_t bytes, off_t offset) override;
     ssize_t write(int descriptor, const void* buffer, std::size_t bytes) override;
+    ssize_t pwrite(int descriptor, const void* buffer, std::size_t bytes, off_t offset) override;
     ssize_t readlink(const char* path, char* buffer, std::size_t bytes) override;
     ssize_t getdents64(int descriptor, void* buffer, std::size_t bytes) override;
     int socket(int domain, int type, int protocol) override;
