@@ -12,7 +12,6 @@ Where there is no Raspberry Pi, a VideoCore in software takes its place, and :mo
 from __future__ import annotations
 
 import _vcsm_picamera
-
 from vcsm import _core
 from vcsm._errors import Error, NoBlock, NotSupported, OutOfMemory
 from vcsm.shared_memory import SharedMemory

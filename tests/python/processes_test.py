@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import vcsm
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+
 import vcsm
 from vcsm.vcsmobj import VideoCoreSharedMemory, VideoCoreSharedMemoryServiceManager, ensure_vcsm_init
 

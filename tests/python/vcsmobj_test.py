@@ -12,14 +12,15 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import vcsm
-import vcsm.vcsmobj
 from picamera.vcsmobj import (  # type: ignore[import-not-found]
     VideoCoreSharedMemory,
     VideoCoreSharedMemoryServiceManager,
     ensure_vcsm_init,
     vcsm_exit,
 )
+
+import vcsm
+import vcsm.vcsmobj
 
 
 def seen(block: VideoCoreSharedMemory) -> bytes:

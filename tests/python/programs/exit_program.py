@@ -6,6 +6,7 @@ import sys
 import threading
 
 import numpy as np
+
 import vcsm
 from vcsm.vcsmobj import VideoCoreSharedMemory, VideoCoreSharedMemoryServiceManager, ensure_vcsm_init
 
