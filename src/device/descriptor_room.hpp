@@ -14,10 +14,10 @@ namespace vcsm::device {
 /// check and the allocation other threads may open files. What is done about it:
 ///
 /// - allocations of this process go one at a time, so that they never take each other's descriptor;
-/// - `spare_descriptors` descriptors are held right up to the call and let go just before it: the call is refused
-/// unless
-///   as many are free. The first of them is a newly opened file, because the system's table of open files can be full
-///   too, and the driver fares no better then.
+/// - the call is refused unless `spare_descriptors` descriptors are free right before it. Mostly that can be seen at
+///   once; where it cannot, as many are opened and let go again;
+/// - a file is opened in any case, because the system's table of open files can be full too, and the driver fares no
+///   better then.
 ///
 /// What remains is a program that opens all of them in other threads during one allocation, with its limit just that
 /// far away. It cannot be excluded from user space without a descriptor table of its own for each allocation (a process

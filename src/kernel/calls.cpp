@@ -95,6 +95,9 @@ ssize_t calls::recvmsg(int descriptor, struct msghdr* message, int flags) {
 int calls::poll(struct pollfd* descriptors, nfds_t count, int timeout_milliseconds) {
     return ::poll(descriptors, count, timeout_milliseconds);
 }
+int calls::getrlimit(int resource, struct rlimit* limits) {
+    return ::getrlimit(static_cast<__rlimit_resource_t>(resource), limits);
+}
 int calls::pidfd_open(pid_t process, unsigned int flags) {
     return static_cast<int>(::syscall(SYS_pidfd_open, process, flags));
 }

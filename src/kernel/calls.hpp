@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -17,7 +18,8 @@
 
 namespace vcsm::kernel {
 
-class calls {
+/// Exported as scoped_calls is.
+class [[gnu::visibility("default")]] calls {
   public:
     calls() = default;
     calls(const calls&) = delete;
@@ -49,7 +51,8 @@ class calls {
     virtual int connect(int descriptor, const struct sockaddr* address, socklen_t bytes);
     virtual ssize_t sendmsg(int descriptor, const struct msghdr* message, int flags);
     virtual ssize_t recvmsg(int descriptor, struct msghdr* message, int flags);
-    virtual int poll(struct pollfd* descriptors, nfds_t count, int timeout_milliseconds);
+    virtual int poll(struct pollfd * descriptors, nfds_t count, int timeout_milliseconds);
+    virtual int getrlimit(int resource, struct rlimit* limits);
     virtual int pidfd_open(pid_t process, unsigned int flags);
     virtual int pidfd_getfd(int pidfd, int descriptor, unsigned int flags);
     virtual ssize_t process_vm_readv(pid_t process, const struct iovec* local, unsigned long local_count,

@@ -358,6 +358,32 @@ int kernel::fcntl(int descriptor, int command, long argument) {
     return ::fcntl(descriptor, command, argument);
 }
 
+int kernel::getrlimit(int resource, struct rlimit* limits) {
+    if (must_fail("getrlimit")) {
+        return -1;
+    }
+    if (resource != RLIMIT_NOFILE) {
+        return calls::getrlimit(resource, limits);
+    }
+    *limits = {descriptor_limit, descriptor_limit};
+    return 0;
+}
+
+int kernel::poll(struct pollfd* descriptors, nfds_t count, int timeout_milliseconds) {
+    if (must_fail("poll")) {
+        return -1;
+    }
+    const int ready = calls::poll(descriptors, count, timeout_milliseconds);
+    // Its limit counts its own descriptors alone, whose real numbers are others: here they have the lowest.
+    for (nfds_t i = 0; i < count; ++i) {
+        if ((descriptors[i].revents & POLLNVAL) != 0 &&
+            static_cast<std::size_t>(descriptors[i].fd) < descriptors_.size()) {
+            descriptors[i].revents = 0;
+        }
+    }
+    return ready;
+}
+
 int kernel::fstat(int descriptor, struct stat* result) {
     return must_fail("fstat") ? -1 : ::fstat(descriptor, result);
 }

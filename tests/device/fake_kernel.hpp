@@ -102,6 +102,8 @@ class kernel final : public vcsm::kernel::calls {
     int memfd_create(const char* name, unsigned int flags) override;
     int ftruncate(int descriptor, off_t bytes) override;
     int fcntl(int descriptor, int command, long argument) override;
+    int getrlimit(int resource, struct rlimit* limits) override;
+    int poll(struct pollfd* descriptors, nfds_t count, int timeout_milliseconds) override;
     int fstat(int descriptor, struct stat* result) override;
     int stat(const char* path, struct stat* result) override;
     int access(const char* path, int mode) override;
