@@ -17,10 +17,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <random>
 #include <string_view>
@@ -94,12 +94,17 @@ class stand_in final : public vcsm::kernel::calls {
     std::uint32_t last_ = 0;
 };
 
-using clock_type = std::chrono::steady_clock;
+/// This thread's own time, in the kernel too: nothing here waits, and what other programs take does not count.
+double nanoseconds_now() {
+    struct timespec now {};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
 
 double nanoseconds_each(int times, const std::function<void(int)>& work) {
-    const auto begin = clock_type::now();
+    const double begin = nanoseconds_now();
     work(times);
-    return std::chrono::duration<double, std::nano>(clock_type::now() - begin).count() / times;
+    return (nanoseconds_now() - begin) / times;
 }
 
 double median(std::vector<double> values) {
