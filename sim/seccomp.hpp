@@ -31,10 +31,13 @@ namespace vcsm::sim {
 /// Whether this kernel has what vcsm-sim needs; empty if so, else one sentence that says what is missing.
 [[nodiscard]] std::string what_the_kernel_lacks();
 
-/// The supervisor's end of a filter.
+/// The supervisor's end of a filter. What is virtual is what a test without a filter has to do itself.
 class listener {
   public:
     explicit listener(kernel::unique_fd descriptor);
+    listener(const listener&) = delete;
+    listener& operator=(const listener&) = delete;
+    virtual ~listener() = default;
 
     [[nodiscard]] int get() const noexcept { return descriptor_.get(); }
 
@@ -45,10 +48,10 @@ class listener {
     /// The kernel carries the call out as if nobody had looked.
     void let_pass(std::uint64_t id) noexcept;
     /// Whether the caller still waits; false once it was killed.
-    [[nodiscard]] bool waits(std::uint64_t id) const noexcept;
+    [[nodiscard]] virtual bool waits(std::uint64_t id) const noexcept;
     /// Puts a copy of `descriptor` into the calling process: its number there, or -errno. With `finish` the call
     /// returns that number.
-    [[nodiscard]] int give(std::uint64_t id, int descriptor, bool close_on_exec, bool finish) noexcept;
+    [[nodiscard]] virtual int give(std::uint64_t id, int descriptor, bool close_on_exec, bool finish) noexcept;
 
   private:
     kernel::unique_fd descriptor_;

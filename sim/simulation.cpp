@@ -40,7 +40,7 @@ bool is_over(const kernel::unique_fd& process) {
 
 } // namespace
 
-simulation::simulation(const options& wanted, kernel::unique_fd seccomp_listener, std::string scratch)
+simulation::simulation(const options& wanted, std::unique_ptr<sim::listener> seccomp_listener, std::string scratch)
     : chosen{wanted}, listener{std::move(seccomp_listener)}, tree{*wanted.model, std::move(scratch)}, paths{tree},
       nodes{tree}, buffers{lifetimes, report}, trace{wanted.trace, wanted.trace_path}, memory{memory_for(wanted)},
       ordinary{rest_of_the_machine()} {
@@ -66,14 +66,14 @@ answer simulation::crash(const request& by, const std::string& call_name, const 
     std::cerr << "vcsm-sim: " << noted.process << " (" << noted.pid << "): this " << call_name
               << " crashes a board's kernel: " << what_happens << '\n';
     watch_process(noted.pid);
-    if (listener.waits(by.id)) {
+    if (listener->waits(by.id)) {
         ::kill(noted.pid, SIGKILL);
     }
     return answer::failure(EIO);
 }
 
 answer simulation::give(const request& to, const kernel::unique_fd& file, bool close_on_exec) {
-    const int number = listener.give(to.id, file.get(), close_on_exec, true);
+    const int number = listener->give(to.id, file.get(), close_on_exec, true);
     if (number < 0) {
         return answer::failure(-number);
     }

@@ -71,7 +71,7 @@ struct answer {
 };
 
 struct simulation {
-    simulation(const options& chosen, kernel::unique_fd seccomp_listener, std::string scratch);
+    simulation(const options& chosen, std::unique_ptr<sim::listener> seccomp_listener, std::string scratch);
     ~simulation();
 
     /// A finding about the caller of a call.
@@ -96,7 +96,7 @@ struct simulation {
     [[nodiscard]] pid_t process_of(const target& who) const;
 
     const options& chosen;
-    sim::listener listener;
+    std::unique_ptr<sim::listener> listener;
     sim::tree tree;
     path_resolver paths;
     node_files nodes;

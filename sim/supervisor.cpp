@@ -97,13 +97,14 @@ supervisor::supervisor(const options& chosen, kernel::unique_fd keeper, const st
     program_ = launch(chosen.command, filter_.program, control_path_, file_limit);
     try {
         send_descriptor(keeper_.get(), program_.listener.get(), program_.process);
-        all_ = std::make_unique<simulation>(chosen, std::move(program_.listener), scratch + "/root");
+        all_ = std::make_unique<simulation>(chosen, std::make_unique<listener>(std::move(program_.listener)),
+                                            scratch + "/root");
     } catch (...) {
         end_descendants(::getpid()); // without a supervisor it would wait for ever
         throw;
     }
     all_->epoll = epoll_.get();
-    watch(all_->listener.get(), tag(source::call));
+    watch(all_->listener->get(), tag(source::call));
     watch(all_->lifetimes.descriptor(), tag(source::gone));
     watch(signals_.get(), tag(source::signal));
     watch(keeper_.get(), tag(source::keeper));
@@ -207,7 +208,7 @@ answer supervisor::dispatch(const request& asked) {
 }
 
 void supervisor::next_call() {
-    const seccomp_notif* const waiting = all_->listener.receive();
+    const seccomp_notif* const waiting = all_->listener->receive();
     if (waiting == nullptr) {
         return;
     }
@@ -242,9 +243,9 @@ void supervisor::next_call() {
         }
     }
     if (made.what == answer::kind::pass) {
-        all_->listener.let_pass(asked.id);
+        all_->listener->let_pass(asked.id);
     } else if (made.what == answer::kind::value) {
-        all_->listener.answer(asked.id, made.value, made.error);
+        all_->listener->answer(asked.id, made.value, made.error);
     }
 }
 

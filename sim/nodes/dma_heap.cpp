@@ -77,7 +77,7 @@ answer heap_ioctl(simulation& all, const request& asked, const entry& heap) {
     const auto flags = static_cast<int>(wanted.fd_flags);
     const int mode = (flags & O_ACCMODE) == O_ACCMODE ? O_RDWR : flags & O_ACCMODE;
     buffers::made made = all.add_buffer(asked, std::move(made_buffer), mode);
-    const int number = all.listener.give(asked.id, made.file.get(), (flags & O_CLOEXEC) != 0, false);
+    const int number = all.listener->give(asked.id, made.file.get(), (flags & O_CLOEXEC) != 0, false);
     if (number < 0) {
         all.buffers.cancel(made.which);
         return answer::failure(-number);

@@ -68,7 +68,8 @@ answer udmabuf_ioctl(simulation& all, const request& asked) {
     described.contiguous = described.bytes == kernel::page_size();
     described.call = "UDMABUF_CREATE";
     buffers::made made = all.add_buffer(asked, std::move(described), O_RDWR);
-    const int number = all.listener.give(asked.id, made.file.get(), (wanted.flags & UDMABUF_FLAGS_CLOEXEC) != 0, false);
+    const int number =
+        all.listener->give(asked.id, made.file.get(), (wanted.flags & UDMABUF_FLAGS_CLOEXEC) != 0, false);
     if (number < 0) {
         all.buffers.cancel(made.which);
         return answer::failure(-number);

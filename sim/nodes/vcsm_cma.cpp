@@ -83,7 +83,7 @@ answer allocate(simulation& all, const request& asked) {
     described_buffer.bytes = memory->capacity();
     described_buffer.call = "VC_SM_CMA_IOCTL_MEM_ALLOC";
     buffers::made made = all.add_buffer(asked, std::move(described_buffer), O_RDWR);
-    const int number = all.listener.give(asked.id, made.file.get(), true, false);
+    const int number = all.listener->give(asked.id, made.file.get(), true, false);
     if (number < 0) {
         all.buffers.cancel(made.which);
         if (number == -EMFILE) {
@@ -158,7 +158,7 @@ answer import(simulation& all, const request& asked) {
     described.source = source;
     described.call = call_name;
     buffers::made made = all.add_buffer(asked, std::move(described), O_RDWR);
-    const int number = all.listener.give(asked.id, made.file.get(), true, false);
+    const int number = all.listener->give(asked.id, made.file.get(), true, false);
     if (number < 0) {
         all.buffers.cancel(made.which);
         return answer::failure(EFAULT);
