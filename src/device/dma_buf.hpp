@@ -52,6 +52,7 @@ class dma_buf_memory : public memory {
 
     void begin_access(direction way) override;
     void end_access(direction way) override;
+    [[nodiscard]] bool accesses_at_once() const noexcept override { return parts_.how == agreement::barrier; }
     [[nodiscard]] int dmabuf() override { return parts_.descriptor.get(); }
     [[nodiscard]] bool is(const file_identity& other) const noexcept override;
     void release() noexcept override { parts_.descriptor.reset(); }

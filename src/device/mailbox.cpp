@@ -93,6 +93,7 @@ class mailbox_memory final : public memory {
 
     void begin_access(direction) override { kernel::memory_barrier(); }
     void end_access(direction) override { kernel::memory_barrier(); }
+    [[nodiscard]] bool accesses_at_once() const noexcept override { return true; }
     [[nodiscard]] std::uint32_t videocore_handle() const override { return videocore_handle_; }
     [[nodiscard]] std::uint64_t bus_address() const override { return bus_address_; }
     void release() noexcept override {

@@ -106,6 +106,7 @@ class created_memory final : public memory {
     // The mapping is write-combined: nothing is cached, but writes wait in a buffer until a barrier.
     void begin_access(direction) override { kernel::memory_barrier(); }
     void end_access(direction) override { kernel::memory_barrier(); }
+    [[nodiscard]] bool accesses_at_once() const noexcept override { return true; }
     [[nodiscard]] std::uint64_t bus_address() const override {
         if (!address_) {
             refuse_address();

@@ -152,6 +152,7 @@ TEST_F(dma_heap, an_import_is_mapped_and_a_block_of_vcsm_cma_is_never_synchronis
             block->begin_access(direction::read);
             block->end_access(direction::write);
             EXPECT_EQ(given->syncs.size(), synchronised ? 2U : 0U);
+            EXPECT_NE(block->accesses_at_once(), synchronised);
         }
         in_.close(descriptor);
         EXPECT_EQ(in_.open_descriptors(), 1U);

@@ -152,6 +152,7 @@ TEST_F(vcsm_cma, locking_an_uncached_block_is_no_system_call) {
         block->end_access(way);
     }
     EXPECT_THAT(in_.log, IsEmpty());
+    EXPECT_TRUE(block->accesses_at_once());
 }
 
 TEST_F(vcsm_cma, releasing_closes_the_descriptor_and_the_end_unmaps) {
