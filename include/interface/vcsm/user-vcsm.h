@@ -48,8 +48,8 @@ typedef enum {
 int vcsm_init(void);
 
 /* The same. want_export other than 0 asks for a device whose blocks can be exported as dma-bufs (-1 with ENOTSUP where
- * it has none). fd, unless it is negative, is an open device (/dev/vcsm-cma or /dev/vcsm), which is duplicated and used
- * if the service does not run yet. */
+ * it has none). fd is -1; taking over a device that is open already is not supported yet: another fd gives -1 with
+ * EBADF or ENODEV, unless the service runs already. */
 int vcsm_init_ex(int want_export, int fd);
 
 /* Lets go of the service once. The last call frees every block of this process, locked or not: handles and addresses
