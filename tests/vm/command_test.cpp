@@ -34,9 +34,7 @@ class holder {
         EXPECT_TRUE(hear(wire_.here));
     }
     [[nodiscard]] pid_t process() const { return other_.process(); }
-    bool ended_well() {
-        return say(wire_.here) && other_.went_well();
-    }
+    bool ended_well() { return say(wire_.here) && other_.went_well(); }
 
   private:
     channel wire_;

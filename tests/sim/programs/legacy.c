@@ -10,10 +10,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct alloc { uint32_t size, num, cached; char name[32]; uint32_t handle; };
-struct two { uint32_t handle, second; };
-struct three { uint32_t handle, second, third; };
-struct four { uint32_t first, second, third, fourth; };
+struct alloc {
+    uint32_t size, num, cached;
+    char name[32];
+    uint32_t handle;
+};
+struct two {
+    uint32_t handle, second;
+};
+struct three {
+    uint32_t handle, second, third;
+};
+struct four {
+    uint32_t first, second, third, fourth;
+};
 
 static void show(const char* what, long result) {
     if (result == -1)

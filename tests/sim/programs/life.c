@@ -28,13 +28,13 @@ static int device(void) {
     return fd;
 }
 
-static int block_of(int fd, uint32_t size, const char *name, uint32_t *videocore_handle) {
+static int block_of(int fd, uint32_t size, const char* name, uint32_t* videocore_handle) {
     struct cma_alloc a;
     memset(&a, 0, sizeof a);
     a.size = size;
     a.num = 1;
     a.handle = -1;
-    strncpy((char *)a.name, name, sizeof a.name - 1);
+    strncpy((char*)a.name, name, sizeof a.name - 1);
     if (ioctl(fd, CMA_ALLOC, &a) != 0)
         return -1;
     if (videocore_handle)
@@ -47,9 +47,9 @@ static int sync_block(int fd, uint64_t flags) {
     return ioctl(fd, SYNC, &s);
 }
 
-static void use(int fd, const char *name) {
+static void use(int fd, const char* name) {
     const int b = block_of(fd, 4096, name, NULL);
-    char *m = b < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
+    char* m = b < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
     if (m == MAP_FAILED || sync_block(b, 3) != 0) {
         perror(name);
         _exit(8);
@@ -61,7 +61,7 @@ static void use(int fd, const char *name) {
     close(b);
 }
 
-static void *use_in_thread(void *count) {
+static void* use_in_thread(void* count) {
     const int fd = device();
     for (long i = 0; i < (long)count; ++i)
         use(fd, "of a thread");
@@ -79,7 +79,7 @@ static void send_fd(int socket, int fd) {
     char byte = 0, room[CMSG_SPACE(sizeof fd)];
     struct iovec data = {&byte, 1};
     struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    struct cmsghdr* c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof fd);
@@ -97,8 +97,8 @@ static int receive_fd(int socket) {
     return fd;
 }
 
-int main(int argc, char **argv) {
-    const char *way = argc > 1 ? argv[1] : "";
+int main(int argc, char** argv) {
+    const char* way = argc > 1 ? argv[1] : "";
     const long number = argc > 2 ? atol(argv[2]) : 1;
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!strcmp(way, "storm")) { /* forks that each use a block */
@@ -144,7 +144,7 @@ int main(int argc, char **argv) {
         const int b = block_of(fd, 4096, "vfork", NULL);
         const pid_t child = vfork();
         if (child == 0) {
-            execl("/bin/true", "true", (char *)NULL);
+            execl("/bin/true", "true", (char*)NULL);
             _exit(1);
         }
         int status = 0;
@@ -153,10 +153,10 @@ int main(int argc, char **argv) {
         return status;
     } else if (!strcmp(way, "exec")) {
         block_of(fd, 4096, "closed by exec", NULL);
-        execl("/bin/true", "true", (char *)NULL);
+        execl("/bin/true", "true", (char*)NULL);
     } else if (!strcmp(way, "failed-exec")) {
         const int b = block_of(fd, 4096, "kept", NULL);
-        execl("/does/not/exist", "nothing", (char *)NULL);
+        execl("/does/not/exist", "nothing", (char*)NULL);
         sync_block(b, 3);
         close(b);
     } else if (!strcmp(way, "killed")) {
@@ -175,7 +175,7 @@ int main(int argc, char **argv) {
     } else if (!strcmp(way, "threads")) {
         pthread_t threads[16];
         for (long i = 0; i < 16; ++i)
-            pthread_create(&threads[i], NULL, use_in_thread, (void *)number);
+            pthread_create(&threads[i], NULL, use_in_thread, (void*)number);
         for (long i = 0; i < 16; ++i)
             pthread_join(threads[i], NULL);
     } else if (!strcmp(way, "signals")) {
@@ -192,7 +192,7 @@ int main(int argc, char **argv) {
         getrlimit(RLIMIT_NOFILE, &files);
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
-        int *blocks = calloc((size_t)number, sizeof *blocks);
+        int* blocks = calloc((size_t)number, sizeof *blocks);
         for (long i = 0; i < number; ++i)
             if ((blocks[i] = block_of(fd, 4096, "one of many", NULL)) < 0) {
                 perror("alloc");
@@ -223,7 +223,7 @@ int main(int argc, char **argv) {
         const pid_t child = fork();
         if (child == 0) {
             const int b = receive_fd(pair[1]);
-            char *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
+            char* m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
             printf("received %s\n", m);
             if (number == 0)
                 close(b), munmap(m, 4096);
@@ -231,7 +231,7 @@ int main(int argc, char **argv) {
         }
         usleep(50000); /* the child is known to be older than the block */
         const int b = block_of(fd, 4096, "sent", NULL);
-        char *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
+        char* m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
         strcpy(m, "hello");
         send_fd(pair[0], b);
         munmap(m, 4096);
@@ -247,7 +247,7 @@ int main(int argc, char **argv) {
         i.dmabuf_fd = (int32_t)a.fd;
         if (ioctl(fd, CMA_IMPORT, &i) != 0)
             return 8;
-        char *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, i.handle, 0);
+        char* m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, i.handle, 0);
         sync_block(i.handle, 3);
         strcpy(m, "never seen");
         if (number == 0)
@@ -258,7 +258,7 @@ int main(int argc, char **argv) {
     } else if (!strcmp(way, "hold")) { /* prints its handle and waits for a line on standard input */
         uint32_t handle = 0;
         const int b = block_of(fd, 4096, "talked about", &handle);
-        char *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
+        char* m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
         strcpy(m, "from the program");
         printf("handle %u\n", handle);
         usleep((useconds_t)number * 1000);

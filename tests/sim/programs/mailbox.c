@@ -14,19 +14,19 @@ static uint32_t property(int fd, uint32_t tag, unsigned count, uint32_t a, uint3
     const uint32_t values[3] = {a, b, c};
     memcpy(p + 5, values, count * 4);
     p[5 + count] = 0;
-    if (ioctl(fd, _IOWR(100, 0, char *), p) != 0 || p[1] != 0x80000000)
+    if (ioctl(fd, _IOWR(100, 0, char*), p) != 0 || p[1] != 0x80000000)
         perror("property");
     return p[5];
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     const int fd = open("/dev/vcio", 0);
     printf("revision %#x\n", property(fd, 0x10002, 1, 0, 0, 0));
     const uint32_t handle = property(fd, 0x3000c, 3, 8192, 4096, 1 << 2);
     const uint32_t bus = property(fd, 0x3000d, 1, handle, 0, 0);
     printf("handle>0 %d bus %#x\n", handle > 0, bus);
     const int mem = open("/dev/mem", O_RDWR | O_SYNC);
-    char *m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, mem, bus & 0x3fffffff);
+    char* m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, mem, bus & 0x3fffffff);
     strcpy(m, "physical");
     printf("%s\n", m);
     munmap(m, 8192);
@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
         printf("release %u\n", property(fd, 0x3000f, 1, handle, 0, 0));
         printf("again %d\n", property(fd, 0x3000f, 1, handle, 0, 0) != 0);
     }
-    const int result = ioctl(fd, _IOWR(100, 0, char *), NULL);
+    const int result = ioctl(fd, _IOWR(100, 0, char*), NULL);
     printf("bad pointer %d %s\n", result, strerrorname_np(errno));
     close(mem);
     close(fd);
