@@ -32,3 +32,13 @@ target_link_options(vcsm_flags INTERFACE LINKER:-z,relro LINKER:-z,now LINKER:-z
 
 find_package(Threads REQUIRED)
 target_link_libraries(vcsm_flags INTERFACE Threads::Threads)
+
+# ARMv6 (Raspberry Pi 0 and 1) has no 64-bit atomic instructions: GCC calls its libatomic for them.
+include(CheckCXXSourceCompiles)
+check_cxx_source_compiles("#include <atomic>
+#include <cstdint>
+std::atomic<std::uint64_t> count{0};
+int main() { return static_cast<int>(count.fetch_add(1)); }" VCSM_ATOMICS_NEED_NO_LIBRARY)
+if(NOT VCSM_ATOMICS_NEED_NO_LIBRARY)
+    target_link_libraries(vcsm_flags INTERFACE atomic)
+endif()

@@ -26,7 +26,9 @@ class ring_state {
         }
     }
 
-    [[nodiscard]] shared_memory& at(std::uint64_t number) noexcept { return blocks[number % blocks.size()]; }
+    [[nodiscard]] shared_memory& at(std::uint64_t number) noexcept {
+        return blocks[static_cast<std::size_t>(number % blocks.size())];
+    }
 
     const std::size_t bytes;
     std::vector<shared_memory> blocks;
