@@ -76,6 +76,7 @@ void pool_state::resize(pool_block& which, std::size_t size) {
     }
     pool_range* const range = take_range(size, options_.alignment);
     pool_chunk& into = *range->in;
+    pool_range* const old = which.range_;
     try {
         held_lock from{memory, access_kind::read};
         held_lock to{into.memory, access_kind::write};
@@ -84,13 +85,18 @@ void pool_state::resize(pool_block& which, std::size_t size) {
         std::memset(target + old_size, 0, size - old_size);
         to.unlock();
         from.unlock();
+        service::instance().handles().replace(which, [&] { which.move(into, *range, size); });
     } catch (...) {
-        return_range(range);
+        if (which.range_ != range) {
+            return_range(range);
+            throw;
+        }
+        // No memory to find it by its new address, but it has moved: from here on it is as after a success.
+        count(0, static_cast<std::int64_t>(range->bytes) - static_cast<std::int64_t>(old->bytes));
+        return_range(old);
         throw;
     }
-    pool_range* const old = which.range_;
     count(0, static_cast<std::int64_t>(range->bytes) - static_cast<std::int64_t>(old->bytes));
-    service::instance().handles().replace(which, [&] { which.move(into, *range, size); });
     return_range(old);
 }
 

@@ -81,7 +81,6 @@ void take_descriptors(const msghdr& message, descriptors& into) {
             continue;
         }
         const std::size_t count = (each->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        into.reserve(into.size() + count);
         for (std::size_t i = 0; i != count; ++i) {
             int descriptor = -1;
             std::memcpy(&descriptor, CMSG_DATA(each) + i * sizeof descriptor, sizeof descriptor);
@@ -100,6 +99,7 @@ void receive_all(int socket, void* data, std::size_t bytes, descriptors& came) {
         message.msg_iovlen = 1;
         message.msg_control = control.data();
         message.msg_controllen = control.size();
+        came.reserve(came.size() + most_descriptors); // before they come: there must be no want of memory then
         const ssize_t got =
             waited(socket, POLLIN, [&] { return kernel::system().recvmsg(socket, &message, MSG_CMSG_CLOEXEC); });
         if (got < 0) {

@@ -1,9 +1,11 @@
 #include "device/board.hpp"
 
+#include "device/report.hpp"
 #include "kernel/proc_text.hpp"
 #include "kernel/syscalls.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 namespace vcsm::device {
 
@@ -12,7 +14,11 @@ namespace {
 std::string device_tree(const char* property) {
     try {
         return kernel::read_text(std::string{"/proc/device-tree/"} + property, std::size_t{64} << 10);
-    } catch (const std::system_error&) {
+    } catch (const std::system_error& failed) {
+        if (const int value = failed.code().value(); value != ENOENT && value != ENOTDIR) {
+            // Not to be taken for "this is no Raspberry Pi": the simulation would look like success.
+            fail(value, {"tell what board this is"}, "what the kernel says of it in /proc/device-tree cannot be read");
+        }
         return {};
     }
 }

@@ -13,6 +13,7 @@ struct board {
 };
 
 /// Asks the device tree. A machine without one is no Raspberry Pi.
+/// Throws vcsm::error where it cannot be told.
 [[nodiscard]] board this_board();
 
 } // namespace vcsm::device

@@ -67,7 +67,10 @@ class owned_handle {
         }
         std::array<std::uint32_t, 1> values{handle_};
         if (locked_) {
-            (void)ask(*open_, firmware::tag::unlock_memory, values);
+            if (ask(*open_, firmware::tag::unlock_memory, values) != 0) {
+                forget(); // memory that stays locked must not be given to others: it stays taken
+                return;
+            }
             values = {handle_};
         }
         (void)ask(*open_, firmware::tag::release_memory, values);

@@ -35,13 +35,13 @@ class render_node {
         const int failed = kernel::ioctl(get(), kernel::drm::prime_fd_to_handle, &call);
         if (failed == 0) {
             handle = call.handle;
-            ++uses_[handle];
+            count_use(handle);
         }
         return failed;
     }
     void created(std::uint32_t handle) {
         const std::lock_guard guard{mutex_};
-        ++uses_[handle];
+        count_use(handle);
     }
     void close(std::uint32_t handle) noexcept {
         const std::lock_guard guard{mutex_};
@@ -50,12 +50,24 @@ class render_node {
             return;
         }
         uses_.erase(found);
+        close_now(handle);
+    }
+
+  private:
+    void count_use(std::uint32_t handle) {
+        try {
+            ++uses_[handle];
+        } catch (...) {
+            close_now(handle); // the first use of it, or there would have been room
+            throw;
+        }
+    }
+    void close_now(std::uint32_t handle) noexcept {
         drm_gem_close call{};
         call.handle = handle;
         (void)kernel::ioctl(get(), kernel::drm::gem_close, &call);
     }
 
-  private:
     kernel::unique_fd node_;
     driver kind_;
     std::mutex mutex_;

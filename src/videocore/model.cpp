@@ -246,7 +246,8 @@ void model::release(std::uint32_t handle) {
     {
         const std::lock_guard guard{mutex_};
         if (which->held_ == 0) {
-            fail(EINVAL, "release VideoCore handle " + std::to_string(handle));
+            // Gone since it was found, where the last who held it let go meanwhile.
+            fail(which->freed_ ? ENOENT : EINVAL, "release VideoCore handle " + std::to_string(handle));
         }
         --which->held_;
     }

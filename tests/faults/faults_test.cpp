@@ -32,6 +32,11 @@ TEST_P(every_fault, leaves_nothing_behind) {
 INSTANTIATE_TEST_SUITE_P(core, every_fault, testing::ValuesIn(core_scenarios()),
                          [](const auto& each) { return each.param.name; });
 
+INSTANTIATE_TEST_SUITE_P(pool, every_fault, testing::ValuesIn(pool_scenarios()),
+                         [](const auto& each) { return each.param.name; });
+INSTANTIATE_TEST_SUITE_P(device, every_fault, testing::ValuesIn(device_scenarios()),
+                         [](const auto& each) { return each.param.name; });
+
 class totals : public testing::Environment {
   public:
     void TearDown() override {

@@ -9,5 +9,8 @@ namespace faults {
 
 /// On the simulated VideoCore.
 [[nodiscard]] std::vector<scenario> core_scenarios();
+[[nodiscard]] std::vector<scenario> pool_scenarios();
+/// On every kernel interface.
+[[nodiscard]] std::vector<scenario> device_scenarios();
 
 } // namespace faults

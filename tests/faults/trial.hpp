@@ -37,7 +37,7 @@ class board {
     /// The calls below the failing ones.
     virtual vcsm::kernel::calls& kernel() { return own_; }
     /// What its drivers still hold, or say that would have crashed a kernel; empty where all is well.
-    virtual std::string complaint() { return {}; }
+    virtual std::string complaint(const fault&) { return {}; }
     /// Whether blocks come from the simulated VideoCore, whose room is looked at in the end.
     [[nodiscard]] virtual bool simulated() const { return true; }
 
