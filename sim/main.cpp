@@ -12,7 +12,7 @@
 namespace {
 
 std::string from_environment(const char* name) {
-    const char* const value = std::getenv(name);
+    const char* const value = ::secure_getenv(name);
     return value == nullptr ? "" : value;
 }
 

@@ -10,7 +10,7 @@ namespace vcsm::sim {
 scratch_directory::scratch_directory() {
     std::vector<std::string> places;
     for (const char* const variable : {"XDG_RUNTIME_DIR", "TMPDIR"}) {
-        if (const char* const value = std::getenv(variable); value != nullptr && value[0] == '/') {
+        if (const char* const value = ::secure_getenv(variable); value != nullptr && value[0] == '/') {
             places.emplace_back(value);
         }
     }
