@@ -22,7 +22,7 @@ std::shared_ptr<reference> pool_state::allocate_block(std::size_t size, std::siz
     throw_unless_open();
     alignment = std::max(alignment, options_.alignment);
     std::shared_ptr<reference> made;
-    if (size <= largest_class_bytes) {
+    if (size <= largest_class_bytes && (size <= largest_rounded_bytes || granted(size) == class_of(size).bytes)) {
         made = take_kept(size, alignment);
     }
     if (!made) {

@@ -17,9 +17,10 @@ namespace vcsm::detail {
 
 namespace {
 
-// What a shard keeps of one class: enough for a program's bursts, and not more than 256 KiB of 4 KiB blocks.
+// What a shard keeps of one class: enough for a program's bursts, and not more than 256 KiB of blocks of up to 64 KiB.
 std::size_t most_kept(std::size_t bytes) noexcept {
-    return std::clamp(std::size_t{256 << 10} / bytes, std::size_t{4}, std::size_t{64});
+    const std::size_t fewest = bytes > largest_rounded_bytes ? 2 : 4;
+    return std::clamp(std::size_t{256 << 10} / bytes, fewest, std::size_t{64});
 }
 
 // Above this, sizes are refused by the device before they are rounded up.
@@ -206,7 +207,7 @@ std::size_t pool_state::granted(std::size_t size) const noexcept {
         const std::size_t page = kernel::page_size();
         return class_of_units((size + page - 1) / page).bytes * page;
     }
-    return size <= largest_class_bytes ? class_of(size).bytes : (size + pool_granule - 1) & ~(pool_granule - 1);
+    return size <= largest_rounded_bytes ? class_of(size).bytes : (size + pool_granule - 1) & ~(pool_granule - 1);
 }
 
 pool_range* pool_state::try_take_whole(std::size_t bytes, std::size_t alignment) {

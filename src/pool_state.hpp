@@ -32,8 +32,10 @@ struct pool_class {
     unsigned number = 0;
     std::size_t bytes = 0; ///< what a block of this class has
 };
-inline constexpr std::size_t largest_class_bytes = std::size_t{64} << 10;
-inline constexpr unsigned pool_classes = 65;
+inline constexpr std::size_t largest_class_bytes = std::size_t{2} << 20;
+inline constexpr unsigned pool_classes = 105;
+/// Larger blocks have no more than they need, and are kept only where that happens to be a class.
+inline constexpr std::size_t largest_rounded_bytes = std::size_t{64} << 10;
 /// std::has_single_bit() counts all bits where the processor need not know how to.
 [[nodiscard]] constexpr bool is_power_of_two(std::size_t number) noexcept {
     return number != 0 && (number & (number - 1)) == 0;

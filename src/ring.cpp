@@ -1,6 +1,7 @@
 #include <vcsm/ring.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -11,9 +12,18 @@ namespace vcsm {
 
 namespace detail {
 
+// The highest bit of a count tells those who sleep on it that the ring is closed.
+constexpr std::uint32_t closed_bit = std::uint32_t{1} << 31;
+
+// What lies between two counts, which wrap around below the closed bit.
+constexpr std::uint32_t distance(std::uint32_t from, std::uint32_t to) noexcept {
+    return (to - from) & ~closed_bit;
+}
+
 // Four counts that only grow, acquired >= submitted >= received >= released, and acquired - released <= size. Each is
 // changed by one side alone, and stands in a cache line that only that side writes. A side that finds nothing to do
-// looks at the other's line; as long as its own copy of the other's count shows work, it does not.
+// looks at the other's line; as long as its own copy of the other's count shows work, it does not. Those that the other
+// side sees have the 32 bits that the kernel can wait for.
 class ring_state {
   public:
     ring_state(std::size_t count, std::size_t size, std::string_view name, block_options options) : bytes{size} {
@@ -26,8 +36,11 @@ class ring_state {
         }
     }
 
-    [[nodiscard]] shared_memory& at(std::uint64_t number) noexcept {
-        return blocks[static_cast<std::size_t>(number % blocks.size())];
+    /// The block at `turn`, which moves on.
+    [[nodiscard]] shared_memory& next(std::size_t& turn) noexcept {
+        shared_memory& found = blocks[turn];
+        turn = turn + 1 == blocks.size() ? 0 : turn + 1;
+        return found;
     }
 
     const std::size_t bytes;
@@ -35,39 +48,62 @@ class ring_state {
     std::atomic<bool> closed{false};
 
     struct alignas(128) producers {
-        std::atomic<std::uint64_t> submitted{0};
-        std::uint64_t acquired = 0;
-        std::uint64_t released_seen = 0;
+        std::atomic<std::uint32_t> submitted{0};
+        std::uint32_t acquired = 0;
+        std::uint32_t released_seen = 0;
+        std::size_t turn = 0;
     } producer;
     struct alignas(128) consumers {
-        std::atomic<std::uint64_t> released{0};
-        std::uint64_t received = 0;
-        std::uint64_t submitted_seen = 0;
+        std::atomic<std::uint32_t> released{0};
+        std::uint32_t received = 0;
+        std::uint32_t submitted_seen = 0;
+        std::size_t turn = 0;
     } consumer;
 };
 
 namespace {
 
-// The other side is often a moment away: a look costs some nanoseconds, going to sleep and being woken some
-// microseconds.
-constexpr int looks_before_sleep = 200;
+// The other side is often only the filling of a block away, which takes microseconds; to go to sleep and be woken takes
+// both sides more than that.
+constexpr std::chrono::microseconds looking_before_sleep{50};
+
+void pause_processor() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
 
 // Waits until `count` is another than `seen`, or something else woke it.
-void wait_for_change(const std::atomic<std::uint64_t>& count, std::uint64_t seen) noexcept {
-    for (int i = 0; i < looks_before_sleep; ++i) {
-        if (count.load(std::memory_order_acquire) != seen) {
-            return;
+void wait_for_change(const std::atomic<std::uint32_t>& count, std::uint32_t seen) noexcept {
+    constexpr int looks_at_once = 32;
+    const auto start = std::chrono::steady_clock::now();
+    do {
+        for (int i = 0; i < looks_at_once; ++i) {
+            if (count.load(std::memory_order_acquire) != seen) {
+                return;
+            }
+            pause_processor();
         }
-    }
+    } while (std::chrono::steady_clock::now() - start < looking_before_sleep);
     count.wait(seen, std::memory_order_acquire);
+}
+
+// Adds one below the closed bit, which another thread may set at any time. In one order with what a sleeper does.
+void count_one(std::atomic<std::uint32_t>& count) noexcept {
+    std::uint32_t seen = count.load(std::memory_order_relaxed);
+    while (!count.compare_exchange_weak(seen, (seen & closed_bit) | ((seen + 1) & ~closed_bit),
+                                        std::memory_order_seq_cst)) {
+    }
 }
 
 } // namespace
 
 } // namespace detail
 
-// The highest bit of a count tells those who sleep on it that the ring is closed.
-static constexpr std::uint64_t closed_bit = std::uint64_t{1} << 63;
+using detail::closed_bit;
+using detail::distance;
 
 ring::ring(std::size_t blocks, std::size_t bytes, std::string_view name, block_options options)
     : state_{std::make_unique<detail::ring_state>(blocks, bytes, name, options)} {}
@@ -84,28 +120,28 @@ std::size_t ring::block_bytes() const noexcept {
 }
 
 std::size_t ring::in_use() const noexcept {
-    const std::uint64_t released = state_->consumer.released.load(std::memory_order_acquire) & ~closed_bit;
-    return static_cast<std::size_t>((state_->producer.submitted.load(std::memory_order_acquire) & ~closed_bit) -
-                                    released);
+    const std::uint32_t released = state_->consumer.released.load(std::memory_order_acquire);
+    return distance(released, state_->producer.submitted.load(std::memory_order_acquire));
 }
 
 shared_memory* ring::try_acquire() noexcept {
     auto& own = state_->producer;
-    if (own.acquired - own.released_seen >= state_->blocks.size()) {
-        own.released_seen = state_->consumer.released.load(std::memory_order_acquire) & ~closed_bit;
-        if (own.acquired - own.released_seen >= state_->blocks.size()) {
+    if (distance(own.released_seen, own.acquired) >= state_->blocks.size()) {
+        own.released_seen = state_->consumer.released.load(std::memory_order_acquire);
+        if (distance(own.released_seen, own.acquired) >= state_->blocks.size()) {
             return nullptr;
         }
     }
     if (state_->closed.load(std::memory_order_relaxed)) {
         return nullptr;
     }
-    return &state_->at(own.acquired++);
+    ++own.acquired;
+    return &state_->next(own.turn);
 }
 
 shared_memory* ring::acquire() {
     for (;;) {
-        const std::uint64_t seen = state_->consumer.released.load(std::memory_order_acquire);
+        const std::uint32_t seen = state_->consumer.released.load(std::memory_order_acquire);
         if (shared_memory* const next = try_acquire()) {
             return next;
         }
@@ -118,27 +154,28 @@ shared_memory* ring::acquire() {
 
 void ring::submit() {
     auto& own = state_->producer;
-    if ((own.submitted.load(std::memory_order_relaxed) & ~closed_bit) == own.acquired) {
+    if (distance(own.submitted.load(std::memory_order_relaxed), own.acquired) == 0) {
         throw std::logic_error{"cannot submit a block of a ring: none is acquired"};
     }
-    own.submitted.fetch_add(1, std::memory_order_release);
+    detail::count_one(own.submitted);
     own.submitted.notify_one();
 }
 
 shared_memory* ring::try_receive() noexcept {
     auto& own = state_->consumer;
-    if (own.received == own.submitted_seen) {
-        own.submitted_seen = state_->producer.submitted.load(std::memory_order_acquire) & ~closed_bit;
-        if (own.received == own.submitted_seen) {
+    if (distance(own.received, own.submitted_seen) == 0) {
+        own.submitted_seen = state_->producer.submitted.load(std::memory_order_acquire);
+        if (distance(own.received, own.submitted_seen) == 0) {
             return nullptr;
         }
     }
-    return &state_->at(own.received++);
+    ++own.received;
+    return &state_->next(own.turn);
 }
 
 shared_memory* ring::receive() {
     for (;;) {
-        const std::uint64_t seen = state_->producer.submitted.load(std::memory_order_acquire);
+        const std::uint32_t seen = state_->producer.submitted.load(std::memory_order_acquire);
         if (shared_memory* const next = try_receive()) {
             return next;
         }
@@ -151,11 +188,10 @@ shared_memory* ring::receive() {
 
 void ring::release() {
     auto& own = state_->consumer;
-    const std::uint64_t released = own.released.load(std::memory_order_relaxed) & ~closed_bit;
-    if (released == own.received && try_receive() == nullptr) {
+    if (distance(own.released.load(std::memory_order_relaxed), own.received) == 0 && try_receive() == nullptr) {
         throw std::logic_error{"cannot release a block of a ring: none is in use"};
     }
-    own.released.fetch_add(1, std::memory_order_release);
+    detail::count_one(own.released);
     own.released.notify_one();
 }
 

@@ -28,6 +28,7 @@ void add_devices(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_list(CLI::App& app);
 void add_read(CLI::App& app);
+void add_bench(CLI::App& app);
 
 /// Makes the service use the device of that name, if there is one. Throws usage_error for an unknown one.
 void use_device(const std::string& name);

@@ -64,6 +64,7 @@ int run(int argc, char** argv) {
     add_list(app);
     add_read(app);
     add_doctor(app);
+    add_bench(app);
     try {
         app.parse(argc, argv);
         return 0;
