@@ -36,9 +36,8 @@ constexpr const char* solid = "linespoints pointtype 7 linewidth 2";
 
 void draw(std::string& script, const std::string& title, const std::string& x, const std::string& y, bool log_y,
           const std::vector<line>& lines) {
-    script += fmt::format(
-        "set title {}\nset xlabel {}\nset ylabel {}\nset logscale x\n{}\n", quoted(title), quoted(x), quoted(y),
-        log_y ? "set logscale y\nunset yrange\nset yrange [*:*]" : "unset logscale y\nset yrange [0:*]");
+    script += fmt::format("set title {}\nset xlabel {}\nset ylabel {}\nset logscale x\n{}\n", quoted(title), quoted(x),
+                          quoted(y), log_y ? "set yrange [*:*]\nset logscale y" : "unset logscale y\nset yrange [0:*]");
     std::string drawn;
     for (const line& each : lines) {
         if (each.points.empty()) {
@@ -77,7 +76,7 @@ std::string script_of(const std::vector<row>& rows, const std::string& device, c
         fmt::format("set terminal {} size 1400,1000 font \"Sans,{}\"\nset output {}\n",
                     svg ? "svg enhanced background \"white\"" : "pngcairo noenhanced", svg ? 14 : 12, quoted(file));
     script += svg ? "set termoption noenhanced\n" : "";
-    script += "set encoding utf8\nset grid\nset key left top\nset format x \"%.0s%c\"\n";
+    script += "set encoding utf8\nset grid\nset key below\nset format x \"%.0s%c\"\n";
     script += fmt::format("set multiplot layout 2,2 title {}\n", quoted("vcsm bench on " + device));
 
     const auto ours_speed = [](const row& each) { return gib_per_second(each.bytes, each.ours_ns); };
