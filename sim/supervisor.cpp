@@ -231,7 +231,9 @@ void supervisor::next_call() {
             made = answer::failure(ENOMEM);
         }
     }
-    if (made.what != answer::kind::pass && made.error != 0 && asked.what == call::ioctl) {
+    constexpr std::size_t most_errors = 1000; // a program may fail for ever
+    if (made.what != answer::kind::pass && made.error != 0 && asked.what == call::ioctl &&
+        all_->report.errors.size() < most_errors) {
         finding failed = all_->about(asked, "ioctl " + hexadecimal(asked.word(1)), ::strerrorname_np(made.error));
         all_->report.errors.push_back(std::move(failed));
     }

@@ -2,6 +2,8 @@
 #include "simulation.hpp"
 
 #include "board.hpp"
+#include "nodes/vcio.hpp"
+#include "nodes/vcsm_legacy.hpp"
 
 #include <array>
 #include <cstdio>
@@ -47,6 +49,10 @@ std::string cma_state(const simulation& all) {
     std::vector<videocore::block_state> blocks = all.memory->list();
     for (auto each = blocks.rbegin(); each != blocks.rend(); ++each) {
         const std::uint64_t handle = each->videocore_handle;
+        if ((all.mailbox && all.mailbox->owns(each->videocore_handle)) ||
+            (all.legacy && all.legacy->owns(each->videocore_handle))) {
+            continue; // the firmware's and the other driver's
+        }
         bool imported = false;
         for (const auto& [id, which] : all.buffers.all()) {
             imported = imported || (which->videocore_handle() == handle && which->source);

@@ -23,6 +23,8 @@ class mailbox_memory {
     [[nodiscard]] bool unlock(std::uint32_t handle) const;
     [[nodiscard]] bool release(std::uint32_t handle);
 
+    [[nodiscard]] bool owns(std::uint32_t handle) const noexcept { return allocations_.count(handle) != 0; }
+
     /// Nothing is freed when a process ends; what it did not release is a leak.
     void process_ends(pid_t process);
     void finish();

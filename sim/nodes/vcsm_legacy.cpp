@@ -327,6 +327,11 @@ void legacy_device::process_ends(pid_t process) {
     }
 }
 
+bool legacy_device::owns(std::uint32_t videocore_handle) const noexcept {
+    return std::any_of(allocations_.begin(), allocations_.end(),
+                       [&](const auto& each) { return each.second.memory->videocore_handle() == videocore_handle; });
+}
+
 std::optional<answer> legacy_device::map(const request& asked, int descriptor, const struct stat& status,
                                          std::uint64_t bytes, std::uint64_t offset) {
     if (!(key_of(status) == file_)) {

@@ -27,6 +27,7 @@ class legacy_device {
     /// An open device is closed: frees all that it had.
     void closed(std::uint64_t id);
     void process_ends(pid_t process);
+    [[nodiscard]] bool owns(std::uint32_t videocore_handle) const noexcept;
 
   private:
     struct allocation {

@@ -225,6 +225,9 @@ int main(int argc, char** argv) {
             const int b = receive_fd(pair[1]);
             char* m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
             printf("received %s\n", m);
+            char closed;
+            if (read(pair[1], &closed, 1) != 1) /* the sender has let go: this process is the last holder */
+                return 7;
             if (number == 0)
                 close(b), munmap(m, 4096);
             return 0;
@@ -236,6 +239,8 @@ int main(int argc, char** argv) {
         send_fd(pair[0], b);
         munmap(m, 4096);
         close(b);
+        if (write(pair[0], "c", 1) != 1)
+            return 7;
         waitpid(child, NULL, 0);
     } else if (!strcmp(way, "unsynced")) {
         const int heap = open("/dev/dma_heap/linux,cma", O_RDONLY | O_CLOEXEC);
