@@ -246,7 +246,7 @@ void export_outlives_the_block(trial& now) {
     const int exported = block.export_dmabuf();
     now.act("free", [&] { block.close(); });
     std::vector<unsigned char> got(data.size());
-    (void)::pread(exported, got.data(), got.size(), 0);
+    (void)!::pread(exported, got.data(), got.size(), 0);
     now.expect(got == data, "freeing the block changed what its export shows");
     std::vector<shared_memory> next;
     try {
@@ -255,7 +255,7 @@ void export_outlives_the_block(trial& now) {
         }
     } catch (const vcsm::error&) { // no memory for it, after such a failure, is allowed
     }
-    (void)::pread(exported, got.data(), got.size(), 0);
+    (void)!::pread(exported, got.data(), got.size(), 0);
     now.expect(got == data, "a later block writes into the export of an earlier one");
     ::close(exported);
 }
@@ -284,7 +284,7 @@ void import_own(trial& now) {
 void import_foreign(trial& now) {
     const vcsm::kernel::unique_fd foreign{of_three_digits(vcsm::videocore::make_memfd("foreign", 12288).release())};
     const auto data = pattern(12288, 37);
-    (void)::pwrite(foreign.get(), data.data(), data.size(), 0);
+    (void)!::pwrite(foreign.get(), data.data(), data.size(), 0);
     shared_memory block;
     now.act("import", [&] { block = shared_memory::from_dmabuf(foreign.get(), "foreign"); });
     now.expect(::fcntl(foreign.get(), F_GETFD) != -1, "an import closed the descriptor that it was given");
@@ -293,7 +293,7 @@ void import_foreign(trial& now) {
     }
     now.act("free", [&] { block.close(); });
     std::vector<unsigned char> got(data.size());
-    (void)::pread(foreign.get(), got.data(), got.size(), 0);
+    (void)!::pread(foreign.get(), got.data(), got.size(), 0);
     now.expect(got == data, "freeing an import changed the memory that it stood for");
     if (!now.struck()) {
         try {
