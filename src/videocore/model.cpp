@@ -182,22 +182,21 @@ std::shared_ptr<block> model::find_or_throw(std::uint32_t handle, const char* wh
     return found;
 }
 
-void model::drop_if_unused(std::uint32_t handle) noexcept {
-    std::shared_ptr<block> last; // destroyed after the mutex is free, for it takes it again
-    const std::lock_guard guard{mutex_};
+std::shared_ptr<block> model::taken_out_if_unused(std::uint32_t handle) noexcept {
     const auto found = blocks_.find(handle);
-    if (found != blocks_.end() && found->second->freed_ && found->second->held_ == 0) {
-        last = std::move(found->second);
-        blocks_.erase(found);
+    if (found == blocks_.end() || !found->second->freed_ || found->second->held_ > 0) {
+        return nullptr;
     }
+    std::shared_ptr<block> last = std::move(found->second);
+    blocks_.erase(found);
+    return last;
 }
 
 void model::free(const std::shared_ptr<block>& which) noexcept {
-    {
-        const std::lock_guard guard{mutex_};
-        which->freed_ = true;
-    }
-    drop_if_unused(which->handle_);
+    std::shared_ptr<block> last; // destroyed after the mutex is free, for its end takes it again
+    const std::lock_guard guard{mutex_};
+    which->freed_ = true;
+    last = taken_out_if_unused(which->handle_);
 }
 
 void model::read(std::uint32_t handle, std::size_t offset, std::span<std::byte> into) {
@@ -243,15 +242,14 @@ void model::hold(std::uint32_t handle) {
 
 void model::release(std::uint32_t handle) {
     const std::shared_ptr<block> which = find_or_throw(handle, "release");
-    {
-        const std::lock_guard guard{mutex_};
-        if (which->held_ == 0) {
-            // Gone since it was found, where the last who held it let go meanwhile.
-            fail(which->freed_ ? ENOENT : EINVAL, "release VideoCore handle " + std::to_string(handle));
-        }
-        --which->held_;
+    std::shared_ptr<block> last; // as in free()
+    const std::lock_guard guard{mutex_};
+    if (which->held_ == 0) {
+        // Gone since it was found, where the last who held it let go meanwhile.
+        fail(which->freed_ ? ENOENT : EINVAL, "release VideoCore handle " + std::to_string(handle));
     }
-    drop_if_unused(handle);
+    --which->held_;
+    last = taken_out_if_unused(handle);
 }
 
 std::vector<block_state> model::list() const {

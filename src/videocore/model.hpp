@@ -176,7 +176,9 @@ class model : public std::enable_shared_from_this<model> {
                                                        std::size_t bytes);
     [[nodiscard]] std::size_t take(std::size_t bytes, std::size_t alignment);
     void give_back(std::size_t offset, std::size_t bytes) noexcept;
-    void drop_if_unused(std::uint32_t handle) noexcept;
+    /// Takes the block out of the table if nobody needs its handle any more; with the mutex held, which whoever lets go
+    /// of the result must not hold.
+    [[nodiscard]] std::shared_ptr<block> taken_out_if_unused(std::uint32_t handle) noexcept;
 
     model_options options_;
     faults faults_;
