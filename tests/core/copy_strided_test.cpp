@@ -66,7 +66,7 @@ void copy_one_by_one(array& to, array& from, const std::vector<std::size_t>& sha
 }
 
 TEST(copy_strided, copies_every_element_to_its_place_and_nothing_beside_them) {
-    std::mt19937_64 random{20231};
+    std::mt19937 random{20231};
     for (int round = 0; round < 2000; ++round) {
         std::vector<std::size_t> shape(random() % 5);
         for (std::size_t& extent : shape) {

@@ -59,10 +59,10 @@ class worker {
 
     /// Throws std::runtime_error where a byte is another.
     void operate() {
-        slot& chosen = slots_[random_() % slots_.size()];
+        slot& chosen = slots_[below(slots_.size())];
         if (!chosen.block) {
-            const std::size_t size = 1 + random_() % 6000;
-            switch (random_() % 4) {
+            const std::size_t size = 1 + below(6000);
+            switch (below(4)) {
             case 0:
                 chosen.block = shared_memory{size, "long run"};
                 break;
@@ -77,7 +77,7 @@ class worker {
             chosen.block.copy_from(chosen.content);
             return;
         }
-        switch (const auto what = random_() % 40; what) {
+        switch (const auto what = below(40); what) {
         case 0:
         case 1:
         case 2:
@@ -85,7 +85,7 @@ class worker {
             chosen.block.close();
             break;
         case 3: {
-            const std::size_t size = 1 + random_() % 6000;
+            const std::size_t size = 1 + below(6000);
             try {
                 chosen.block.resize(size);
             } catch (const vcsm::error& refused) {
@@ -107,7 +107,7 @@ class worker {
             break;
         }
         case 5:
-            if (random_() % 50 == 0 && chosen.block.name() != "long run, pool") { // a pool's are parts of one dma-buf
+            if (below(50) == 0 && chosen.block.name() != "long run, pool") { // a pool's are parts of one dma-buf
                 ::close(chosen.block.export_dmabuf());
             }
             break;
@@ -115,14 +115,14 @@ class worker {
         case 7:
         case 8:
         case 9: {
-            const std::size_t at = random_() % chosen.content.size();
+            const std::size_t at = below(chosen.content.size());
             auto locked = chosen.block.lock<unsigned char>(vcsm::access::write);
             locked[at] = chosen.content[at] = static_cast<unsigned char>(random_());
             break;
         }
         default: {
-            const std::size_t from = random_() % chosen.content.size();
-            const std::size_t bytes = std::min<std::size_t>(chosen.content.size() - from, 1 + random_() % 200);
+            const std::size_t from = below(chosen.content.size());
+            const std::size_t bytes = std::min<std::size_t>(chosen.content.size() - from, 1 + below(200));
             if (what % 2 == 0) {
                 for (std::size_t i = from; i < from + bytes; ++i) {
                     chosen.content[i] = static_cast<unsigned char>(what + i);
@@ -163,6 +163,8 @@ class worker {
             throw std::runtime_error{"block \"" + one.block.name() + "\" holds other bytes than were copied in"};
         }
     }
+
+    [[nodiscard]] std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
 
     std::mt19937_64 random_;
     vcsm::pool& shared_;

@@ -230,7 +230,7 @@ void work(const scenario& which, notes& into) {
     const std::vector<fault> all = faults_for(seen);
     into.faults = all.size();
     for (; into.next < all.size(); ++into.next) {
-        run_once(which, all[into.next], into);
+        run_once(which, all[static_cast<std::size_t>(into.next)], into);
     }
 }
 

@@ -272,7 +272,7 @@ TEST_F(a_pool, has_a_limit_that_it_says) {
 TEST_F(a_pool, refuses_what_makes_no_sense) {
     EXPECT_THROW(pool{0}, std::invalid_argument);
     EXPECT_THROW(pool{SIZE_MAX}, std::length_error);
-    EXPECT_THROW(pool{std::size_t{1} << 40}, vcsm::out_of_memory);
+    EXPECT_THROW(pool{400 * mebibyte}, vcsm::out_of_memory);
     EXPECT_TRUE(vcsm::videocore::list().empty());
     pool frames{mebibyte};
     EXPECT_THROW((void)frames.allocate(0), std::invalid_argument);
