@@ -17,6 +17,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
     # GCC 12 sees overlapping copies inside std::string's operator+ once it optimises (its bug 105651).
     target_compile_options(vcsm_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_FLAGS MATCHES "-fsanitize=thread")
+    # ThreadSanitizer does not follow fences. Ours order the CPU's accesses and VideoCore's, not those of threads.
+    target_compile_options(vcsm_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-tsan>)
+endif()
 if(VCSM_WERROR)
     target_compile_options(vcsm_flags INTERFACE -Werror)
 endif()

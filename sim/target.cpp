@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <climits>
+#include <cstdio>
 #include <cstring>
 
 #include <sys/uio.h>
@@ -153,10 +153,7 @@ int target::read_text(std::uint64_t address, std::string& into, std::size_t limi
 
 std::optional<struct stat> target::look_at(int descriptor) const noexcept {
     std::array<char, 48> path;
-    char* at = std::copy_n("/proc/", 6, path.data());
-    at = std::to_chars(at, path.data() + path.size(), thread_).ptr;
-    at = std::copy_n("/fd/", 4, at);
-    *std::to_chars(at, path.data() + path.size() - 1, descriptor).ptr = '\0';
+    std::snprintf(path.data(), path.size(), "/proc/%d/fd/%d", static_cast<int>(thread_), descriptor);
     struct stat status {};
     if (descriptor < 0 || ::stat(path.data(), &status) != 0) {
         return std::nullopt;
