@@ -5,14 +5,15 @@
 
 namespace vcsm::videocore {
 
-block::block(std::shared_ptr<model> home, description what, std::size_t offset, std::uint64_t bus_address,
+block::block(model& home, description what, std::size_t offset, std::uint64_t bus_address,
              std::unique_ptr<storage> bytes)
-    : home_{std::move(home)}, about_{std::move(what)}, offset_{offset},
+    : home_{&home}, space_{home.space_}, about_{std::move(what)}, offset_{offset},
       bus_address_{bus_address}, storage_{std::move(bytes)}, mutex_{own_mutex_} {}
 
-block::block(std::shared_ptr<model> home, description what, std::shared_ptr<block> source)
-    : home_{std::move(home)}, about_{std::move(what)}, offset_{source->offset_}, bus_address_{source->bus_address_},
-      source_{std::move(source)}, storage_{source_->storage_}, mutex_{source_->mutex_} {}
+block::block(model& home, description what, std::shared_ptr<block> source)
+    : home_{&home}, space_{home.space_}, about_{std::move(what)}, offset_{source->offset_},
+      bus_address_{source->bus_address_}, source_{std::move(source)}, storage_{source_->storage_},
+      mutex_{source_->mutex_} {}
 
 block::~block() {
     if (source_) {
@@ -20,7 +21,8 @@ block::~block() {
     }
     const std::size_t taken = capacity();
     storage_.reset(); // before anybody else can have the range
-    home_->give_back(offset_, taken);
+    const std::lock_guard guard{space_->mutex};
+    space_->pieces.give_back(offset_, taken);
 }
 
 void block::begin_access(bool reads) {

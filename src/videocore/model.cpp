@@ -62,13 +62,14 @@ model_options model::options_from_environment() {
 }
 
 model::model(const model_options& options)
-    : options_{checked(options)}, faults_{options_.faults},
-      arena_{options_.one_arena ? std::make_shared<arena>(options_.memory) : nullptr}, heap_{options_.memory,
-                                                                                             kernel::page_size()} {}
+    : options_{checked(options)}, faults_{options_.faults}, arena_{options_.one_arena
+                                                                       ? std::make_shared<arena>(options_.memory)
+                                                                       : nullptr},
+      space_{std::make_shared<address_space>(options_.memory, kernel::page_size())} {}
 
 std::size_t model::take(std::size_t bytes, std::size_t alignment) {
-    const std::lock_guard guard{mutex_};
-    const auto offset = heap_.take(bytes, alignment, static_cast<std::size_t>(options_.bus_base));
+    const std::lock_guard guard{space_->mutex};
+    const auto offset = space_->pieces.take(bytes, alignment, static_cast<std::size_t>(options_.bus_base));
     if (!offset) {
         fail(ENOMEM, "allocate");
     }
@@ -76,8 +77,8 @@ std::size_t model::take(std::size_t bytes, std::size_t alignment) {
 }
 
 void model::give_back(std::size_t offset, std::size_t bytes) noexcept {
-    const std::lock_guard guard{mutex_};
-    heap_.give_back(offset, bytes);
+    const std::lock_guard guard{space_->mutex};
+    space_->pieces.give_back(offset, bytes);
 }
 
 std::shared_ptr<block> model::enter(std::shared_ptr<block> made) {
@@ -102,8 +103,7 @@ model::make_block(const block::description& wanted,
     }
     const std::size_t offset = take(bytes, wanted.alignment);
     try {
-        return std::make_shared<block>(shared_from_this(), wanted, offset, options_.bus_base + offset,
-                                       make_storage(offset, bytes));
+        return std::make_shared<block>(*this, wanted, offset, options_.bus_base + offset, make_storage(offset, bytes));
     } catch (...) {
         give_back(offset, bytes);
         throw;
@@ -143,8 +143,7 @@ std::shared_ptr<block> model::introduce(const std::shared_ptr<block>& source, co
         const std::lock_guard guard{source->mutex_};
         source->bytes().begin_caching();
     }
-    return enter(
-        std::make_shared<block>(shared_from_this(), block::description{source->capacity(), name, cache, 1}, source));
+    return enter(std::make_shared<block>(*this, block::description{source->capacity(), name, cache, 1}, source));
 }
 
 std::shared_ptr<block> model::import(int memfd, const std::string& name, cache_mode cache) {
@@ -155,7 +154,7 @@ std::shared_ptr<block> model::import(int memfd, const std::string& name, cache_m
     const std::size_t offset = take(bytes, 1);
     std::shared_ptr<block> made;
     try {
-        made = std::make_shared<block>(shared_from_this(), block::description{bytes, name, cache, 1}, offset,
+        made = std::make_shared<block>(*this, block::description{bytes, name, cache, 1}, offset,
                                        options_.bus_base + offset,
                                        arena_->show(kernel::duplicate(memfd), offset, bytes, is_host_cached(cache)));
     } catch (...) {
@@ -193,7 +192,7 @@ std::shared_ptr<block> model::taken_out_if_unused(std::uint32_t handle) noexcept
 }
 
 void model::free(const std::shared_ptr<block>& which) noexcept {
-    std::shared_ptr<block> last; // destroyed after the mutex is free, for its end takes it again
+    std::shared_ptr<block> last; // its end, which may take a while, comes after the mutex is free
     const std::lock_guard guard{mutex_};
     which->freed_ = true;
     last = taken_out_if_unused(which->handle_);
@@ -264,8 +263,8 @@ std::vector<block_state> model::list() const {
 }
 
 room model::room() const {
-    const std::lock_guard guard{mutex_};
-    return {heap_.size(), heap_.free_bytes(), heap_.largest_free()};
+    const std::lock_guard guard{space_->mutex};
+    return {space_->pieces.size(), space_->pieces.free_bytes(), space_->pieces.largest_free()};
 }
 
 void model::abandon() noexcept {

@@ -52,6 +52,15 @@ struct room {
 
 class model;
 
+/// Which addresses are free. Shared by a model and its blocks, which may outlive it; they do not keep the model itself,
+/// for it keeps them.
+struct address_space {
+    address_space(std::size_t size, std::size_t page) : pieces{size, page} {}
+
+    std::mutex mutex;
+    heap pieces;
+};
+
 /// One block. Its memory is free again when the last shared_ptr to it is gone; the model keeps one for as long as the
 /// program has not freed it or VideoCore holds it, and whoever maps it keeps another.
 class block {
@@ -64,16 +73,16 @@ class block {
     };
 
     /// The model makes blocks.
-    block(std::shared_ptr<model> home, description what, std::size_t offset, std::uint64_t bus_address,
-          std::unique_ptr<storage> bytes);
+    block(model& home, description what, std::size_t offset, std::uint64_t bus_address, std::unique_ptr<storage> bytes);
     /// Another name of the memory of `source`, which it keeps.
-    block(std::shared_ptr<model> home, description what, std::shared_ptr<block> source);
+    block(model& home, description what, std::shared_ptr<block> source);
     block(const block&) = delete;
     block& operator=(const block&) = delete;
     ~block();
 
     /// 0: VideoCore does not know it.
     [[nodiscard]] std::uint32_t videocore_handle() const noexcept { return handle_; }
+    /// The model that made it; valid for as long as that is there.
     [[nodiscard]] model& home() const noexcept { return *home_; }
     [[nodiscard]] std::uint64_t bus_address() const noexcept { return bus_address_; }
     [[nodiscard]] const description& about() const noexcept { return about_; }
@@ -101,7 +110,8 @@ class block {
   private:
     friend class model;
 
-    std::shared_ptr<model> home_;
+    model* home_;
+    std::shared_ptr<address_space> space_;
     description about_;
     std::size_t offset_;
     std::uint64_t bus_address_;
@@ -116,7 +126,7 @@ class block {
 };
 
 /// Safe to call from several threads.
-class model : public std::enable_shared_from_this<model> {
+class model {
   public:
     /// Throws std::invalid_argument for options that make no sense, std::system_error where there is no memory for it.
     [[nodiscard]] static std::shared_ptr<model> make(const model_options& options);
@@ -184,7 +194,7 @@ class model : public std::enable_shared_from_this<model> {
     faults faults_;
     std::shared_ptr<arena> arena_; // empty: each block has its own memfd
     mutable std::mutex mutex_;
-    heap heap_;
+    std::shared_ptr<address_space> space_;
     std::map<std::uint32_t, std::shared_ptr<block>> blocks_;
     std::uint32_t last_handle_ = 0;
 };
