@@ -164,9 +164,9 @@ void allocation::throw_if_locked() const {
 void allocation::copy_to(allocation& another, std::size_t offset, std::size_t bytes) {
     begin_locked(access_kind::read);
     try {
-        another.begin(access_kind::write);
+        another.begin_locked(access_kind::write); // without its mutex: it is new, and nobody else knows it yet
         copy_bytes(another.data(), data_ + offset, bytes);
-        another.end(access_kind::write);
+        another.end_locked(access_kind::write);
     } catch (...) {
         end_locked(access_kind::read);
         throw;
