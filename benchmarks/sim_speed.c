@@ -5,7 +5,6 @@
  * A row says how long the call takes by itself and under vcsm-sim, and what it may cost at most. Each figure is the
  * best of many short runs, so that other work on the machine disturbs it little. It ends with 1 if a limit was broken.
  */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -65,8 +64,9 @@ static void do_getppid(int i) {
 }
 static void do_compute(int i) {
     uint64_t x = (uint64_t)i + 1;
-    for (int k = 0; k < 20000; ++k)
+    for (int k = 0; k < 20000; ++k) {
         x = x * 6364136223846793005u + 1442695040888963407u;
+    }
     sink = x;
 }
 static void do_write_memory(int i) {
@@ -76,8 +76,9 @@ static void do_read_memory(int i) {
     (void)i;
     uint64_t sum = 0;
     const uint64_t* const words = (const uint64_t*)mapped;
-    for (size_t k = 0; k < bytes_of_memory / sizeof *words; ++k)
+    for (size_t k = 0; k < bytes_of_memory / sizeof *words; ++k) {
         sum += words[k];
+    }
     sink = sum;
 }
 static void do_open(int i) {
@@ -106,9 +107,11 @@ static void do_alloc_heap(int i) {
     made[i] = alloc_heap();
 }
 static void close_all(void) {
-    for (int i = 0; i < blocks_at_once; ++i)
-        if (made[i] > 0)
+    for (int i = 0; i < blocks_at_once; ++i) {
+        if (made[i] > 0) {
             close(made[i]);
+        }
+    }
     memset(made, 0, sizeof made);
 }
 
@@ -146,20 +149,23 @@ static void measure(void) {
         memory = ioctl(device, CMA_ALLOC, &a) == 0 ? a.handle : -1;
     } else {
         memory = memfd_create("memory", MFD_CLOEXEC);
-        if (ftruncate(memory, bytes_of_memory) != 0)
+        if (ftruncate(memory, bytes_of_memory) != 0) {
             exit(2);
+        }
     }
     mapped = mmap(NULL, bytes_of_memory, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-    if (mapped == MAP_FAILED)
+    if (mapped == MAP_FAILED) {
         exit(2);
+    }
     memset(mapped, 1, bytes_of_memory);
     for (int r = 0; r < row_count; ++r) {
         double best = 1e12;
         if (!rows[r].simulated || device >= 0) {
             for (int run = 0; run < 200; ++run) {
                 const double start = now();
-                for (int i = 0; i < rows[r].times; ++i)
+                for (int i = 0; i < rows[r].times; ++i) {
                     rows[r].call(i);
+                }
                 const double each = (now() - start) / rows[r].times;
                 best = each < best ? each : best;
                 if (rows[r].simulated && rows[r].call != do_sync) {
@@ -174,11 +180,12 @@ static void measure(void) {
 
 static void collect(const char* command, double* figures) {
     FILE* const pipe = popen(command, "r");
-    for (int r = 0; r < row_count; ++r)
+    for (int r = 0; r < row_count; ++r) {
         if (pipe == NULL || fscanf(pipe, "%lf", &figures[r]) != 1) {
             fprintf(stderr, "sim_speed: \"%s\" gave no figures\n", command);
             exit(2);
         }
+    }
     pclose(pipe);
 }
 
@@ -211,10 +218,11 @@ int main(int argc, char** argv) {
         } else {
             const double added = with[r] - without[r];
             over = rows[r].limit_part > 0 ? added > rows[r].limit_part * without[r] : added > rows[r].limit;
-            if (rows[r].limit_part > 0)
+            if (rows[r].limit_part > 0) {
                 snprintf(limit, sizeof limit, "%.0f %%", 100 * rows[r].limit_part);
-            else
+            } else {
                 snprintf(limit, sizeof limit, "%g", rows[r].limit);
+            }
             printf("%-34s %12.2f %12.2f %12.2f %12s%s\n", rows[r].name, without[r], with[r], added, limit,
                    over ? "  over" : "");
         }

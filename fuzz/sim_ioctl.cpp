@@ -98,6 +98,7 @@ struct memory {
 } // namespace
 
 // The devices' sleeping threads live as long as this program, and LeakSanitizer's last look fails on them.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): LeakSanitizer's name for it
 extern "C" int __lsan_is_turned_off() {
     return 1;
 }

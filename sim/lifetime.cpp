@@ -67,7 +67,7 @@ bool lifetimes::lives(const watched& file, std::uint64_t id) const noexcept {
     return ::fcntl(file.memfd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-void lifetimes::drop(const file_key& key, std::uint64_t id) noexcept {
+void lifetimes::drop(file_key key, std::uint64_t id) noexcept {
     opens_.erase(id);
     const auto found = files_.find(key);
     if (found == files_.end()) {

@@ -55,7 +55,7 @@ class lifetimes {
 
     [[nodiscard]] bool lives(const watched& file, std::uint64_t id) const noexcept;
     void look_at(const file_key& key, std::vector<std::uint64_t>& gone);
-    void drop(const file_key& key, std::uint64_t id) noexcept;
+    void drop(file_key key, std::uint64_t id) noexcept;
 
     kernel::unique_fd watch_;
     std::map<file_key, watched> files_;

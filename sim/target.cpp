@@ -141,12 +141,12 @@ int target::read_text(std::uint64_t address, std::string& into, std::size_t limi
         if (!read(address, std::as_writable_bytes(std::span{piece.data(), wanted}))) {
             return EFAULT;
         }
-        const void* const end = std::memchr(piece.data(), '\0', wanted);
-        if (end != nullptr) {
-            into.append(piece.data(), static_cast<std::size_t>(static_cast<const char*>(end) - piece.data()));
+        const std::string_view text{piece.data(), wanted};
+        const std::size_t length = text.find('\0');
+        into.append(text.substr(0, length));
+        if (length != std::string_view::npos) {
             return 0;
         }
-        into.append(piece.data(), wanted);
         address += wanted;
     }
     return ENAMETOOLONG;

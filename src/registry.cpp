@@ -1,10 +1,10 @@
 #include "registry.hpp"
 
+#include "forked_mutex.hpp"
 #include "kernel/syscalls.hpp"
 
 #include <algorithm>
 #include <bit>
-#include <new>
 
 #include <unistd.h>
 
@@ -350,8 +350,7 @@ bool registry::empty() const noexcept {
 }
 
 void registry::forget_in_child() noexcept {
-    // A lock of the C library remembers the thread that took it, which has another number here: it cannot be unlocked.
-    new (&mutex_) std::shared_mutex;
+    renew_in_child(mutex_);
     table& in = current();
     for (std::size_t at = 0; at < in.size; ++at) {
         if (in.owners[at]) {

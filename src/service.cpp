@@ -2,6 +2,7 @@
 
 #include "device/choose.hpp"
 #include "device/simulated.hpp"
+#include "forked_mutex.hpp"
 #include "keep.hpp"
 #include "log.hpp"
 #include "refusal.hpp"
@@ -387,7 +388,7 @@ void service::after_fork_in_child() {
     own.holders_ = 0;
     own.bare_holders_ = 0;
     ++own.run_;
-    new (&own.operations_) std::shared_mutex; // as in registry::forget_in_child()
+    renew_in_child(own.operations_);
 }
 
 } // namespace vcsm::detail

@@ -26,6 +26,13 @@ namespace {
 using vcsm::cache_mode;
 using vcsm::shared_memory;
 
+// A sanitizer maps and keeps memory of its own for as long as the process runs. With one, only blocks' mappings count.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+
 struct held {
     std::size_t descriptors = 0;
     std::size_t mappings = 0;
@@ -37,8 +44,9 @@ held now_held() {
     const std::filesystem::directory_iterator all{"/proc/self/fd"};
     now.descriptors = static_cast<std::size_t>(std::distance(begin(all), end(all)));
     std::ifstream maps{"/proc/self/maps"};
-    now.mappings = static_cast<std::size_t>(
-        std::count(std::istreambuf_iterator<char>{maps}, std::istreambuf_iterator<char>{}, '\n'));
+    for (std::string line; std::getline(maps, line);) {
+        now.mappings += !sanitized || line.find("/memfd:") != std::string::npos ? 1 : 0;
+    }
     std::ifstream statm{"/proc/self/statm"};
     std::size_t pages = 0;
     statm >> pages >> now.resident;
@@ -225,7 +233,8 @@ int main(int count, char** arguments) {
     const held& first = after.front();
     const held& last = after.back();
     if (last.descriptors > first.descriptors || last.mappings > first.mappings + 4 ||
-        last.resident > first.resident + mallocs_own || !vcsm::blocks().empty() || !vcsm::videocore::list().empty()) {
+        (!sanitized && last.resident > first.resident + mallocs_own) || !vcsm::blocks().empty() ||
+        !vcsm::videocore::list().empty()) {
         std::fprintf(stderr, "long_run: the process holds more at the end than after the first part\n");
         return 1;
     }

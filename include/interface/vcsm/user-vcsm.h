@@ -26,8 +26,16 @@
 extern "C" {
 #endif
 
+/* Programs pass numbers that stand for none of an enumeration's names (0x80 added to a cache type, above all). C allows
+ * that of itself, C++ where the type below is said; it is the one that the enumerations have in C. */
+#if defined(__cplusplus) && __cplusplus >= 201103L
+#define VCSM_ENUM enum : unsigned int
+#else
+#define VCSM_ENUM enum
+#endif
+
 /* What vcsm_status() prints. */
-typedef enum {
+typedef VCSM_ENUM{
     VCSM_STATUS_VC_WALK_ALLOC = 0,       /* the blocks of all processes */
     VCSM_STATUS_HOST_WALK_MAP = 1,       /* the mappings of all processes */
     VCSM_STATUS_HOST_WALK_PID_MAP = 2,   /* the mappings of one process */
@@ -37,7 +45,7 @@ typedef enum {
 } VCSM_STATUS_T;
 
 /* Who caches a block. Adding 0x80 in vcsm_malloc_cache() has the block's pages ready before it returns. */
-typedef enum {
+typedef VCSM_ENUM{
     VCSM_CACHE_TYPE_NONE = 0,       /* nobody: the CPU's reading is slow */
     VCSM_CACHE_TYPE_HOST = 1,       /* the CPU: locking and unlocking move the data */
     VCSM_CACHE_TYPE_VC = 2,         /* VideoCore */
@@ -151,6 +159,8 @@ unsigned int vcsm_import_dmabuf(int dmabuf, const char* name);
 /* A new descriptor of the block, close-on-exec, which the caller closes; the memory lives until then. Or a negative
  * errno. */
 int vcsm_export_dmabuf(unsigned int vcsm_handle);
+
+#undef VCSM_ENUM
 
 #ifdef __cplusplus
 }
