@@ -53,6 +53,7 @@ BENCHMARK(lock_and_unlock_uncached);
 void look_up_by_handle(benchmark::State& state) {
     std::vector<vcsm::shared_memory> blocks;
     std::vector<std::uint32_t> handles;
+    handles.reserve(10000);
     for (int i = 0; i < 10000; ++i) {
         handles.push_back(blocks.emplace_back(4096, "benchmark").handle());
     }

@@ -5,6 +5,7 @@
 #include "nodes/vcio.hpp"
 #include "nodes/vcsm_legacy.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <sstream>
@@ -47,10 +48,11 @@ std::string cma_state(const simulation& all) {
     std::string text = "\nVC-ServiceHandle     " + pointer(0, 0) + "\n\nResources\n";
     unsigned count = 0;
     std::vector<videocore::block_state> blocks = all.memory->list();
-    for (auto each = blocks.rbegin(); each != blocks.rend(); ++each) {
-        const std::uint64_t handle = each->videocore_handle;
-        if ((all.mailbox && all.mailbox->owns(each->videocore_handle)) ||
-            (all.legacy && all.legacy->owns(each->videocore_handle))) {
+    std::reverse(blocks.begin(), blocks.end()); // the driver's list has the newest first
+    for (const videocore::block_state& each : blocks) {
+        const std::uint64_t handle = each.videocore_handle;
+        if ((all.mailbox && all.mailbox->owns(each.videocore_handle)) ||
+            (all.legacy && all.legacy->owns(each.videocore_handle))) {
             continue; // the firmware's and the other driver's
         }
         bool imported = false;
@@ -59,16 +61,16 @@ std::string cma_state(const simulation& all) {
         }
         std::array<char, 32> number{};
         text += "\nResource                " + pointer(handle, 1);
-        text += "\n           NAME         " + each->name;
-        text += "\n           SIZE         " + std::to_string(each->capacity);
-        text += "\n           DMABUF       " + (each->allocated ? pointer(handle, 2) : std::string(16, '0'));
+        text += "\n           NAME         " + each.name;
+        text += "\n           SIZE         " + std::to_string(each.capacity);
+        text += "\n           DMABUF       " + (each.allocated ? pointer(handle, 2) : std::string(16, '0'));
         text += imported ? "\n           ATTACH       " + pointer(handle, 3) : "";
         text += "\n           SGT          " + pointer(handle, 4);
-        std::snprintf(number.data(), number.size(), "0x%016llx", static_cast<unsigned long long>(each->bus_address));
+        std::snprintf(number.data(), number.size(), "0x%016llx", static_cast<unsigned long long>(each.bus_address));
         text += std::string{"\n           DMA_ADDR     "} + number.data();
-        std::snprintf(number.data(), number.size(), "%08x", each->videocore_handle);
+        std::snprintf(number.data(), number.size(), "%08x", each.videocore_handle);
         text += std::string{"\n           VC_HANDLE     "} + number.data();
-        text += std::string{"\n           VC_MAPPING    "} + (each->allocated ? "1" : "2") + "\n";
+        text += std::string{"\n           VC_MAPPING    "} + (each.allocated ? "1" : "2") + "\n";
         ++count;
     }
     return text + "\n\nTotal resource count:   " + std::to_string(count) + "\n\n";

@@ -1,6 +1,7 @@
 #include "pool_state.hpp"
 
 #include "copy.hpp"
+#include "keep.hpp"
 #include "kernel/syscalls.hpp"
 
 #include <algorithm>
@@ -175,7 +176,7 @@ void pool_state::recycle(pool_block& which, std::shared_ptr<reference>&& ending)
             own->unlock();
         }
     }
-    if (ending) {
+    if (ending) { // NOLINT(bugprone-use-after-move): it is empty where it was moved
         (void)ending->end(fate::freed);
         ending.reset();
     }
@@ -480,7 +481,7 @@ void pool_state::stop(fate why) noexcept {
 void pool_state::abandon() noexcept {
     // Another thread of the parent may have held any lock and been in the middle of anything: all stays as it is.
     mode_.store(mode::forked, std::memory_order_relaxed);
-    static_cast<void>(new std::shared_ptr<pool_state>{weak_from_this().lock()});
+    keep_for_ever(weak_from_this().lock());
     for (const auto& each : chunks_) {
         each->memory->abandon();
     }

@@ -52,7 +52,7 @@ inline constexpr std::size_t largest_rounded_bytes = std::size_t{64} << 10;
 class pool_state final : public memory_owner, public std::enable_shared_from_this<pool_state> {
   public:
     pool_state(std::size_t bytes, std::string_view name, const pool_options& options);
-    ~pool_state();
+    ~pool_state() override;
 
     /// The first allocation, once it is owned by a shared_ptr.
     void begin();

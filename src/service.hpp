@@ -31,6 +31,7 @@ class memory_owner {
   public:
     memory_owner(const memory_owner&) = delete;
     memory_owner& operator=(const memory_owner&) = delete;
+    virtual ~memory_owner() = default;
 
     /// Takes a new allocation. Nobody stops the service, forks or switches devices meanwhile. May throw; then the
     /// allocation is released.
@@ -44,7 +45,6 @@ class memory_owner {
 
   protected:
     memory_owner() = default;
-    ~memory_owner() = default;
 };
 
 class VCSM_API service {

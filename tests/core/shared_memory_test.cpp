@@ -160,13 +160,14 @@ TEST_F(blocks, take_any_contiguous_range_of_trivially_copyable_values) {
         float gain;
         std::uint16_t x;
         std::uint16_t y;
+        bool operator==(const cell&) const = default;
     };
     const std::array<cell, 3> cells{{{1.5F, 1, 2}, {2.5F, 3, 4}, {3.5F, 5, 6}}};
     shared_memory block{sizeof cells, "cells"};
     block.copy_from(cells);
     std::array<cell, 3> out{};
     block.copy_to(out);
-    EXPECT_EQ(std::memcmp(&out, &cells, sizeof cells), 0);
+    EXPECT_TRUE(out == cells);
     EXPECT_EQ(block.to_vector<cell>()[2].y, 6);
     block.copy_from(std::string_view{"text"});
     EXPECT_EQ(block.to_vector<char>()[3], 't');

@@ -5,7 +5,6 @@
 namespace {
 
 using vcsm::shared_memory;
-using vcsm_tests::pattern;
 
 class videocores_side : public vcsm_tests::fresh_videocore {
   protected:

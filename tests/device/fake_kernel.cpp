@@ -430,7 +430,7 @@ ssize_t kernel::getdents64(int descriptor, void* buffer, std::size_t bytes) {
     if (left <= 0) {
         return left;
     }
-    const std::string name{names.c_str()};
+    const std::string name = names.substr(0, names.find('\0'));
     ::lseek(descriptor, at + static_cast<off_t>(name.size()) + 1, SEEK_SET);
     constexpr std::size_t head = offsetof(struct dirent64, d_name);
     const std::size_t length = (head + name.size() + 1 + 7) / 8 * 8;

@@ -20,7 +20,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using vcsm::cache_mode;
 using vcsm::device::direction;
-using vcsm::device::request;
 
 constexpr unsigned long alloc_number = 0x80404a5a;
 constexpr unsigned long import_number = 0x80404a5b;

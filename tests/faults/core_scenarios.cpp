@@ -363,7 +363,9 @@ void many_blocks(trial& now) {
             blocks[i].close();
         }
     });
-    now.act("allocate in the holes", [&] { blocks[0] = shared_memory{4096 * 3, "larger", {cache_mode::none, 16384}}; });
+    now.act("allocate in the holes", [&] {
+        blocks[0] = shared_memory{std::size_t{4096} * 3, "larger", {cache_mode::none, 16384}};
+    });
 }
 
 void no_room(trial& now) {

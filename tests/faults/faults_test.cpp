@@ -49,6 +49,7 @@ class totals : public testing::Environment {
 
 } // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): GoogleTest's name for it
 void PrintTo(const scenario& which, std::ostream* to) {
     *to << which.name;
 }

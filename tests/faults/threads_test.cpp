@@ -66,16 +66,16 @@ TEST_F(threads, with_blocks_of_their_own_need_no_care) {
 
 TEST_F(threads, may_lock_copy_and_ask_one_block_at_once) {
     for (const cache_mode cache : {cache_mode::none, cache_mode::host}) {
-        shared_memory block{4096 * thread_count, "one", cache};
+        shared_memory block{std::size_t{4096} * thread_count, "one", cache};
         in_threads(thread_count, [&](unsigned number) {
             const std::vector<unsigned char> data(4096, static_cast<unsigned char>(number + 1));
             for (int round = 0; round < 100; ++round) {
-                block.copy_from(data, 4096U * number);
+                block.copy_from(data, std::size_t{4096} * number);
                 std::vector<unsigned char> seen(4096);
-                vcsm::videocore::read(block.videocore_handle(), 4096U * number,
+                vcsm::videocore::read(block.videocore_handle(), std::size_t{4096} * number,
                                       std::as_writable_bytes(std::span{seen}));
                 EXPECT_EQ(seen, data) << "a neighbour's lock kept back what was written";
-                const auto locked = block.lock(vcsm::access::read, 4096U * number, 4096);
+                const auto locked = block.lock(vcsm::access::read, std::size_t{4096} * number, 4096);
                 EXPECT_EQ(locked[4095], std::byte{data[0]});
                 (void)block.size();
                 (void)block.bus_address();

@@ -13,8 +13,6 @@
 
 namespace {
 
-using vcsm_tests::pattern;
-
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 class containers_in_videocore : public vcsm_tests::fresh_videocore {};

@@ -8,7 +8,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
 using vcsm_tests::vcsm;
 
 TEST(the_command, explains_itself) {
