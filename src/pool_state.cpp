@@ -176,8 +176,8 @@ void pool_state::recycle(pool_block& which, std::shared_ptr<reference>&& ending)
             own->unlock();
         }
     }
-    if (ending) { // NOLINT(bugprone-use-after-move): it is empty where it was moved
-        (void)ending->end(fate::freed);
+    if (ending) {                       // it is empty where it was moved
+        (void)ending->end(fate::freed); // NOLINT(bugprone-use-after-move)
         ending.reset();
     }
     while (spilled != nullptr) {

@@ -149,7 +149,7 @@ TEST_P(camera_into, a_block_shows_its_colour_bars) {
     for (const unsigned line : {height - 20, height - 1}) {
         for (std::size_t number = 0; number < bars.size(); ++number) {
             const std::size_t middle = number * (width / bars.size()) + width / bars.size() / 2;
-            const unsigned char* const pair = &picture[line * bytes_a_line + middle / 2 * 4];
+            const unsigned char* const pair = &picture[std::size_t{line} * bytes_a_line + middle / 2 * 4];
             const std::array<int, 3> expected = yuv_of(bars[number]);
             EXPECT_NEAR(pair[0], expected[0], 3) << bars[number].name << " in line " << line;
             EXPECT_NEAR(pair[1], expected[1], 3) << bars[number].name << " in line " << line;

@@ -255,20 +255,20 @@ comparison latency(const std::string& what, double part, const char* shown, std:
 // ---- strided copies
 
 comparison second_columns(std::size_t bytes, bool checked) {
-    const std::size_t width = 1024;
+    constexpr std::size_t width = 1024;
     const std::size_t height = bytes / sizeof(std::uint32_t) / width;
     const auto source = std::make_shared<std::vector<std::uint32_t>>(2 * width * height, 7U);
     const auto block = std::make_shared<vcsm::shared_memory>(bytes, "bench");
     const auto view = std::make_shared<vcsm::lock<std::uint32_t>>(block->lock<std::uint32_t>(vcsm::access::write));
     comparison made{"strided copy, every second column", bytes, 1, "a plain nested loop", {}, {}, 0, 0};
-    made.ours = repeated([source, view, block, width, height] {
+    made.ours = repeated([source, view, block, height] {
         const std::size_t shape[] = {height, width};
         const std::ptrdiff_t into[] = {static_cast<std::ptrdiff_t>(width * 4), 4};
         const std::ptrdiff_t out_of[] = {static_cast<std::ptrdiff_t>(width * 8), 8};
         vcsm::copy_strided(reinterpret_cast<std::byte*>(view->data()),
                            reinterpret_cast<const std::byte*>(source->data()), {4, shape, into, out_of});
     });
-    made.limits.push_back(repeated([source, view, block, width, height] {
+    made.limits.push_back(repeated([source, view, block, height] {
         std::uint32_t* const to = view->data();
         const std::uint32_t* const from = source->data();
         for (std::size_t y = 0; y < height; ++y) {
