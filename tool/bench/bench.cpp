@@ -12,8 +12,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -33,6 +35,7 @@ struct bench_options {
     std::string json;
     std::string plot;
     bool check = false;
+    std::string only;
 };
 
 // A failing row is noise until it has failed so often.
@@ -122,8 +125,12 @@ void write_file(const std::string& path, const std::string& text) {
     }
 }
 
-row measured(const bench::maker& make, std::chrono::milliseconds budget, const progress_line& shown, std::size_t at) {
+std::optional<row> measured(const bench::maker& make, std::chrono::milliseconds budget, const progress_line& shown,
+                            std::size_t at, const std::string& only) {
     const bench::comparison what = make();
+    if (what.work.find(only) == std::string::npos) {
+        return std::nullopt;
+    }
     shown.at(at, what);
     row found = bench::measure(what, budget);
     for (unsigned again = 1; again <= repeats && !found.passes(); ++again) {
@@ -154,7 +161,9 @@ void run(const bench_options& options) {
         const progress_line shown{wanted.size()};
         for (std::size_t i = 0; i < wanted.size(); ++i) {
             try {
-                rows.push_back(measured(wanted[i], budget, shown, i));
+                if (auto one = measured(wanted[i], budget, shown, i, options.only)) {
+                    rows.push_back(std::move(*one));
+                }
             } catch (const vcsm::out_of_memory& no_room) {
                 if (options.check) {
                     throw;
@@ -162,6 +171,9 @@ void run(const bench_options& options) {
                 left_out.emplace_back(no_room.what());
             }
         }
+    }
+    if (rows.empty()) {
+        throw failed{"no row's work has \"" + options.only + "\" in its name; without --only the table shows them all"};
     }
     const std::string device{vcsm::shared_memory{1, "bench"}.device()};
     if (options.json != "-") {
@@ -195,13 +207,14 @@ void add_bench(CLI::App& app) {
         "Each row is measured in turn with its limit on the same machine: memcpy, or the system calls that\n"
         "a program makes by hand. Without --check all rows are measured, which takes a minute.\n\n"
         "Examples:\n  vcsm bench --quick\n  vcsm bench --json results.json --plot results.svg\n"
-        "  vcsm bench --device dma-heap --check");
+        "  vcsm bench --device dma-heap --check\n  vcsm bench --only ring");
     const auto options = std::make_shared<bench_options>();
     command->add_option("--device", options->device, "the device to measure ('vcsm devices' lists them)");
     command->add_flag("--quick", options->quick, "fewer sizes, less time for each");
     command->add_option("--json", options->json, "write the rows to this file as well; -: to standard output instead");
     command->add_option("--plot", options->plot, "draw them to this file (.svg or .png) with gnuplot");
     command->add_flag("--check", options->check, "only the rows with a wanted ratio; exit status 1 if one misses it");
+    command->add_option("--only", options->only, "only the rows whose work has this in its name");
     command->callback([options] { run(*options); });
 }
 
