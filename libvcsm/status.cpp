@@ -1,24 +1,24 @@
 #include "status.hpp"
 
+#include "kernel/syscalls.hpp"
 #include "service.hpp"
 
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
+#include <functional>
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <vector>
 
 #include <unistd.h>
 
 namespace vcsm::c {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 std::string hexadecimal(std::uint64_t number) {
     std::string digits;
@@ -51,23 +51,50 @@ std::string own_blocks() {
     return text;
 }
 
+/// What /proc says, or nothing: processes end, and not all may be looked at.
+std::vector<std::string> names_in(const std::string& directory) {
+    try {
+        return kernel::list_directory(directory);
+    } catch (const std::system_error&) {
+        return {};
+    }
+}
+
+std::string text_in(const std::string& file) {
+    try {
+        return kernel::read_text(file);
+    } catch (const std::system_error&) {
+        return {};
+    }
+}
+
+/// Calls each(line) for the lines of a text, without their ends.
+template <class Each>
+void for_lines(std::string_view text, Each&& each) {
+    while (!text.empty()) {
+        const std::size_t end = text.find('\n');
+        each(text.substr(0, end));
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    }
+}
+
 /// The dma-bufs that another process has open, as /proc tells of them.
 std::string dma_bufs_of(const std::string& process) {
+    const std::string directory = "/proc/" + process + "/fdinfo";
     std::string text;
-    std::error_code unreadable;
-    for (const auto& entry : fs::directory_iterator{"/proc/" + process + "/fdinfo", unreadable}) {
-        std::ifstream info{entry.path()};
-        std::map<std::string, std::string> said;
-        for (std::string line; std::getline(info, line);) {
+    for (const std::string& descriptor : names_in(directory)) {
+        std::map<std::string, std::string, std::less<>> said;
+        for_lines(text_in(directory + "/" + descriptor), [&](std::string_view line) {
             const std::size_t colon = line.find(':');
-            const std::size_t value = colon == std::string::npos ? colon : line.find_first_not_of(" \t", colon + 1);
-            if (value != std::string::npos) {
-                said[line.substr(0, colon)] = line.substr(value);
+            const std::size_t value =
+                colon == std::string_view::npos ? colon : line.find_first_not_of(" \t", colon + 1);
+            if (value != std::string_view::npos) {
+                said[std::string{line.substr(0, colon)}] = line.substr(value);
             }
-        }
+        });
         if (said.contains("exp_name")) {
-            text += "  descriptor " + entry.path().filename().string() + ", \"" + said["name"] + "\", " + said["size"] +
-                    " bytes, from " + said["exp_name"] + "\n";
+            text += "  descriptor " + descriptor + ", \"" + said["name"] + "\", " + said["size"] + " bytes, from " +
+                    said["exp_name"] + "\n";
         }
     }
     return text;
@@ -88,12 +115,11 @@ std::string own_mappings() {
 
 std::string dma_buf_mappings_of(const std::string& process) {
     std::string text;
-    std::ifstream maps{"/proc/" + process + "/maps"};
-    for (std::string line; std::getline(maps, line);) {
-        if (line.find("/dmabuf") != std::string::npos) {
-            text += "  " + line + "\n";
+    for_lines(text_in("/proc/" + process + "/maps"), [&](std::string_view line) {
+        if (line.find("/dmabuf") != std::string_view::npos) {
+            text.append("  ").append(line) += '\n';
         }
-    }
+    });
     return text;
 }
 
@@ -105,9 +131,7 @@ std::string section(const std::string& process, bool mappings) {
 
 std::string of_all(bool mappings) {
     std::string text;
-    std::error_code unreadable;
-    for (const auto& entry : fs::directory_iterator{"/proc", unreadable}) {
-        const std::string name = entry.path().filename().string();
+    for (const std::string& name : names_in("/proc")) {
         if (name.find_first_not_of("0123456789") == std::string::npos) {
             text += section(name, mappings);
         }
@@ -120,8 +144,9 @@ std::string of_all(bool mappings) {
 
 std::string of_one(int pid, bool mappings) {
     const std::string process = std::to_string(pid == -1 ? ::getpid() : pid);
-    std::error_code gone;
-    if (!fs::is_directory("/proc/" + process, gone)) {
+    try {
+        (void)kernel::list_directory("/proc/" + process);
+    } catch (const std::system_error&) {
         throw std::system_error{ESRCH, std::generic_category(), "cannot look at process " + process};
     }
     const std::string text = section(process, mappings);

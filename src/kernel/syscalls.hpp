@@ -112,9 +112,11 @@ class mapping {
 /// ioctl, repeated when interrupted; 0 or the errno.
 [[nodiscard]] int ioctl(int descriptor, unsigned long request, void* argument) noexcept;
 /// A file's whole text (of at most `limit` bytes), also for files in /proc that have no size. Throws std::system_error.
-[[nodiscard]] std::string read_text(const std::string& path, std::size_t limit = std::size_t{16} << 20);
+/// This and the next are exported for the C library, which prints what /proc tells.
+[[nodiscard, gnu::visibility("default")]] std::string read_text(const std::string& path,
+                                                                std::size_t limit = std::size_t{16} << 20);
 /// Names in a directory, sorted, without "." and "..". Throws std::system_error.
-[[nodiscard]] std::vector<std::string> list_directory(const std::string& path);
+[[nodiscard, gnu::visibility("default")]] std::vector<std::string> list_directory(const std::string& path);
 /// Writes all of it. Throws std::system_error.
 void write_all(int descriptor, std::span<const std::byte> bytes);
 

@@ -62,10 +62,6 @@ class raspberry_pi : public board {
     fakes::drm_driver v3d_{in_, "v3d"};
 };
 
-std::unique_ptr<board> a_raspberry_pi() {
-    return std::make_unique<raspberry_pi>();
-}
-
 std::vector<unsigned char> pattern(std::size_t bytes, unsigned start) {
     std::vector<unsigned char> values(bytes);
     for (std::size_t i = 0; i < bytes; ++i) {
@@ -141,6 +137,10 @@ void legacy_driver(trial& now) {
 }
 
 } // namespace
+
+std::unique_ptr<board> a_raspberry_pi() {
+    return std::make_unique<raspberry_pi>();
+}
 
 std::vector<scenario> device_scenarios() {
     const auto on = a_raspberry_pi;

@@ -36,6 +36,10 @@ INSTANTIATE_TEST_SUITE_P(pool, every_fault, testing::ValuesIn(pool_scenarios()),
                          [](const auto& each) { return each.param.name; });
 INSTANTIATE_TEST_SUITE_P(device, every_fault, testing::ValuesIn(device_scenarios()),
                          [](const auto& each) { return each.param.name; });
+#ifdef VCSM_TEST_C
+INSTANTIATE_TEST_SUITE_P(c, every_fault, testing::ValuesIn(c_scenarios()),
+                         [](const auto& each) { return each.param.name; });
+#endif
 
 class totals : public testing::Environment {
   public:

@@ -3,6 +3,7 @@
 
 #include "faults/trial.hpp"
 
+#include <memory>
 #include <vector>
 
 namespace faults {
@@ -12,5 +13,9 @@ namespace faults {
 [[nodiscard]] std::vector<scenario> pool_scenarios();
 /// On every kernel interface.
 [[nodiscard]] std::vector<scenario> device_scenarios();
+/// Through the functions of user-vcsm.h; none where libvcsm is not built.
+[[nodiscard]] std::vector<scenario> c_scenarios();
+/// A Raspberry Pi with every driver there is.
+[[nodiscard]] std::unique_ptr<board> a_raspberry_pi();
 
 } // namespace faults

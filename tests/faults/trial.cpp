@@ -154,17 +154,33 @@ void trial::judge(std::string_view what, const std::exception_ptr& thrown) {
     } catch (...) {
         complain(step + "threw something that is no std::exception");
     }
-    const bool to_be_repeated =
-        (fault_.what == fault::kind::system_call && is_repeated(fault_.at, fault_.how.errno_value)) ||
-        (fault_.what == fault::kind::videocore &&
-         (fault_.how.errno_value == EINTR || fault_.how.errno_value == EAGAIN));
-    if (to_be_repeated) {
+    if (was_to_be_repeated()) {
         try {
             std::rethrow_exception(thrown);
         } catch (const std::exception& failed) {
             complain(step + "failed with what should have been repeated: " + failed.what());
         } catch (...) {
         }
+    }
+}
+
+bool trial::was_to_be_repeated() const {
+    return (fault_.what == fault::kind::system_call && is_repeated(fault_.at, fault_.how.errno_value)) ||
+           (fault_.what == fault::kind::videocore &&
+            (fault_.how.errno_value == EINTR || fault_.how.errno_value == EAGAIN));
+}
+
+// errno is what the kernel or VideoCore said, and ENOMEM where there was no memory.
+void trial::judge_errno(std::string_view what, int failed_with, int or_with) {
+    const std::string step = "step \"" + std::string{what} + "\" ";
+    const std::string with = " (" + std::to_string(failed_with) + ", " + std::strerror(failed_with) + ")";
+    if (fault_.what == fault::kind::none || !struck()) {
+        complain(step + "failed though nothing was made to fail" + with);
+    } else if (was_to_be_repeated()) {
+        complain(step + "failed with what should have been repeated" + with);
+    } else if (failed_with != or_with &&
+               failed_with != (fault_.what == fault::kind::operator_new ? ENOMEM : fault_.how.errno_value)) {
+        complain(step + "set another errno than what it failed with" + with);
     }
 }
 

@@ -81,6 +81,18 @@ class trial {
         return done;
     }
 
+    /// The same for C's functions: `step()` gives 0, or the errno that it failed with, which may also be `or_with`. No
+    /// exception may leave it.
+    template <class Step>
+    bool ask(std::string_view what, Step&& step, int or_with = 0) {
+        int failed_with = 0;
+        const bool returned = act(what, [&] { failed_with = std::forward<Step>(step)(); });
+        if (returned && failed_with != 0) {
+            judge_errno(what, failed_with, or_with);
+        }
+        return returned && failed_with == 0;
+    }
+
     /// What must hold, whatever failed.
     void expect(bool held, std::string_view promise) {
         if (!held) {
@@ -106,6 +118,8 @@ class trial {
     void begin();
     void end();
     void judge(std::string_view what, const std::exception_ptr& thrown);
+    void judge_errno(std::string_view what, int failed_with, int or_with);
+    [[nodiscard]] bool was_to_be_repeated() const;
 
     struct childs_count {
         bool struck;
