@@ -55,6 +55,11 @@ unsigned allocate(const char* function, unsigned size, VCSM_CACHE_TYPE_T cache, 
 constexpr const char* no_handle = "the handle is none: it was never given, was freed, or its service was stopped";
 constexpr const char* no_address = "the address is in no block";
 
+std::uint32_t handle_at(const void* address) noexcept {
+    service* const known = service::if_there();
+    return known == nullptr ? 0 : known->handles().handle_at(address);
+}
+
 /// The cache mode that a block of mode `current` is to have after vcsm_lock_cache(…, wanted, …).
 cache_mode after_lock_cache(cache_mode current, cache_mode wanted) {
     using enum cache_mode;
@@ -82,7 +87,8 @@ int vcsm_init_ex(int want_export, int fd) {
 }
 
 void vcsm_exit(void) {
-    if (!core().let_go_bare()) {
+    service* const known = service::if_there();
+    if (known == nullptr || !known->let_go_bare()) {
         tell_failure(__func__, ENODEV, "vcsm_init() was not called as often");
     }
 }
@@ -110,7 +116,8 @@ unsigned int vcsm_malloc_share(unsigned int handle) {
 }
 
 void vcsm_free(unsigned int handle) {
-    if (!core().free(handle)) {
+    service* const known = service::if_there();
+    if (known == nullptr || !known->free(handle)) {
         tell_failure(__func__, EINVAL, no_handle);
     }
 }
@@ -126,7 +133,7 @@ int vcsm_resize(unsigned int handle, unsigned int new_size) {
 }
 
 unsigned int vcsm_vc_hdl_from_ptr(void* usr_ptr) {
-    const std::uint32_t handle = core().handles().handle_at(usr_ptr);
+    const std::uint32_t handle = handle_at(usr_ptr);
     if (handle == 0) {
         tell_failure(__func__, EINVAL, no_address);
         return 0;
@@ -135,8 +142,10 @@ unsigned int vcsm_vc_hdl_from_ptr(void* usr_ptr) {
 }
 
 unsigned int vcsm_vc_hdl_from_hdl(unsigned int handle) {
-    if (const std::uint32_t known = core().handles().known_videocore_handle(handle); known != 0) {
-        return known;
+    if (service* const there = service::if_there()) {
+        if (const std::uint32_t known = there->handles().known_videocore_handle(handle); known != 0) {
+            return known;
+        }
     }
     return or_else(__func__, 0U, [&] { return core().videocore_handle(handle); });
 }
@@ -153,7 +162,7 @@ unsigned int vcsm_vc_addr_from_hdl(unsigned int handle) {
 }
 
 unsigned int vcsm_usr_handle(void* usr_ptr) {
-    const std::uint32_t handle = core().handles().handle_at(usr_ptr);
+    const std::uint32_t handle = handle_at(usr_ptr);
     if (handle == 0) {
         tell_failure(__func__, EINVAL, no_address);
     }
@@ -161,7 +170,8 @@ unsigned int vcsm_usr_handle(void* usr_ptr) {
 }
 
 void* vcsm_usr_address(unsigned int handle) {
-    void* const address = core().handles().address_of(handle);
+    service* const known = service::if_there();
+    void* const address = known == nullptr ? nullptr : known->handles().address_of(handle);
     if (address == nullptr) {
         tell_failure(__func__, EINVAL, no_handle);
     }

@@ -72,12 +72,11 @@ void address_index::make_room(std::size_t chunks) {
     for (std::size_t at = 0; at <= old.mask; ++at) {
         live += is_used(old.chunks[at]) ? 1 : 0;
     }
-    tables_.reserve(tables_.size() + 1);
     std::size_t size = std::max((old.mask + 1) * (live * 4 > old.mask ? 2 : 1), chunks_at_first);
     while ((live + chunks) * 2 > size - 1) {
         size *= 2;
     }
-    auto larger = std::make_unique<table>(size);
+    table& next = make_table(size);
     for (std::size_t at = 0; at <= old.mask; ++at) {
         chunk& from = old.chunks[at];
         if (!is_used(from)) {
@@ -87,19 +86,39 @@ void address_index::make_room(std::size_t chunks) {
             continue;
         }
         const std::uintptr_t key = from.key.load(std::memory_order_relaxed);
-        std::size_t home = home_of(key - 1, larger->mask);
-        while (larger->chunks[home].key.load(std::memory_order_relaxed) != 0) {
-            home = (home + 1) & larger->mask;
+        std::size_t home = home_of(key - 1, next.mask);
+        while (next.chunks[home].key.load(std::memory_order_relaxed) != 0) {
+            home = (home + 1) & next.mask;
         }
-        chunk& to = larger->chunks[home];
-        to.key.store(key, std::memory_order_relaxed);
-        to.whole.store(from.whole.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        to.pages.store(from.pages.load(std::memory_order_relaxed), std::memory_order_relaxed);
+        chunk& to = next.chunks[home];
+        to.key.store(key, std::memory_order_release);
+        to.whole.store(from.whole.load(std::memory_order_relaxed), std::memory_order_release);
+        to.pages.store(from.pages.load(std::memory_order_relaxed), std::memory_order_release);
         to.used = from.used;
     }
     chunks_ = live;
-    tables_.push_back(std::move(larger));
     current_.store(tables_.back().get(), std::memory_order_release);
+}
+
+address_index::table& address_index::make_table(std::size_t size) {
+    const std::size_t count = tables_.size();
+    if (count < 2 || tables_[count - 2]->mask != size - 1) {
+        tables_.reserve(count + 1);
+        tables_.push_back(std::make_unique<table>(size));
+        return *tables_.back();
+    }
+    // Somebody may still be reading in it. What is stored from here on comes after the registry's version said that
+    // something changes, so whoever sees any of it looks again.
+    std::swap(tables_[count - 2], tables_[count - 1]);
+    table& again = *tables_.back();
+    for (std::size_t at = 0; at <= again.mask; ++at) {
+        chunk& one = again.chunks[at];
+        one.key.store(0, std::memory_order_release);
+        one.whole.store(0, std::memory_order_release);
+        one.pages.store(nullptr, std::memory_order_release);
+        one.used = 0;
+    }
+    return again;
 }
 
 address_index::chunk& address_index::make_chunk(std::uintptr_t number) noexcept {
@@ -130,15 +149,9 @@ void address_index::make_pages(chunk& in) {
     unused_arrays_.pop_back();
 }
 
-void address_index::put(const std::byte* first, std::size_t bytes, std::uint32_t handle) {
-    const std::uintptr_t start = number_of(first);
-    if (!is_whole_pages(start, bytes)) {
-        small_[start] = {bytes, handle};
-        small_count_.store(small_.size(), std::memory_order_release);
-        return;
-    }
-    // All that can fail comes first. Room for all chunks at once, because those that are made, and have nothing in them
-    // yet, would be left behind by the next larger table.
+void address_index::prepare(std::uintptr_t start, std::size_t bytes) {
+    // Room for all chunks at once, because those that are made, and have nothing in them yet, would be left behind by
+    // the next table.
     std::size_t missing = 0;
     for_chunks(start, bytes, [&](std::uintptr_t number, std::size_t, std::size_t) {
         missing += find_chunk(*tables_.back(), number) == nullptr ? 1 : 0;
@@ -150,6 +163,38 @@ void address_index::put(const std::byte* first, std::size_t bytes, std::uint32_t
             make_pages(in);
         }
     });
+}
+
+void address_index::replace(const std::byte* old_first, std::size_t old_bytes, const std::byte* first,
+                            std::size_t bytes, std::uint32_t handle) {
+    const std::uintptr_t start = number_of(first);
+    const bool was_whole = is_whole_pages(number_of(old_first), old_bytes);
+    if (!is_whole_pages(start, bytes)) {
+        put(first, bytes, handle);
+        if (was_whole || old_first != first) {
+            remove(old_first, old_bytes);
+        }
+        return;
+    }
+    if (was_whole) {
+        // Removing gives back no more arrays than are taken again at once, so that the rest cannot fail.
+        prepare(start, bytes);
+        remove(old_first, old_bytes);
+        put(first, bytes, handle);
+    } else {
+        put(first, bytes, handle);
+        remove(old_first, old_bytes);
+    }
+}
+
+void address_index::put(const std::byte* first, std::size_t bytes, std::uint32_t handle) {
+    const std::uintptr_t start = number_of(first);
+    if (!is_whole_pages(start, bytes)) {
+        small_[start] = {bytes, handle};
+        small_count_.store(small_.size(), std::memory_order_release);
+        return;
+    }
+    prepare(start, bytes); // all that can fail comes first
     for_chunks(start, bytes, [&](std::uintptr_t number, std::size_t page, std::size_t pages) {
         chunk& in = make_chunk(number); // it is there
         if (pages == pages_in_chunk_) {

@@ -15,7 +15,8 @@ namespace vcsm::detail {
 /// are kept in a tree beside it.
 ///
 /// One thread changes it at a time. find() takes no lock and may run meanwhile; what it gives then can be wrong, so its
-/// caller must notice changes (the registry's version does that). Nothing that find() may be looking at is ever freed.
+/// caller must notice changes (the registry's version does that). Nothing that find() may be looking at is ever freed,
+/// but it may be used again.
 class address_index {
   public:
     address_index();
@@ -23,6 +24,10 @@ class address_index {
     /// Enters a range, or gives a known one another handle. Throws std::bad_alloc; then nothing has changed.
     void put(const std::byte* first, std::size_t bytes, std::uint32_t handle);
     void remove(const std::byte* first, std::size_t bytes) noexcept;
+    /// Takes a range out and enters another in its place, which may overlap it. Throws std::bad_alloc; then nothing has
+    /// changed.
+    void replace(const std::byte* old_first, std::size_t old_bytes, const std::byte* first, std::size_t bytes,
+                 std::uint32_t handle);
     void clear() noexcept;
 
     /// The handle whose range of whole pages has that address in it, or 0.
@@ -57,7 +62,12 @@ class address_index {
     chunk& make_chunk(std::uintptr_t number) noexcept;
     /// Sees to it that so many more chunks find room. May throw; then nothing has changed.
     void make_room(std::size_t chunks);
+    /// A table without entries: the one before the current one where that is as large, so that blocks which wander over
+    /// many addresses do not leave a table behind for every few of them.
+    table& make_table(std::size_t size);
     void make_pages(chunk& in);
+    /// Does all that can fail of entering a range of whole pages.
+    void prepare(std::uintptr_t start, std::size_t bytes);
     /// Calls each(chunk number, first page in it, pages) for what a range has in each chunk.
     template <class Each>
     void for_chunks(std::uintptr_t first, std::size_t bytes, Each&& each) const;
@@ -65,7 +75,8 @@ class address_index {
     unsigned page_bits_;
     std::size_t pages_in_chunk_;
     std::atomic<const table*> current_;
-    std::vector<std::unique_ptr<table>> tables_; // the last is current, the others may still be looked at
+    std::vector<std::unique_ptr<table>> tables_; // the last is current, the others may still be looked at; two of each
+                                                 // size at the most
     std::size_t chunks_ = 0;                     // used entries of the current table
     std::vector<std::unique_ptr<cell[]>> arrays_;
     std::vector<cell*> unused_arrays_;

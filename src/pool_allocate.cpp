@@ -62,7 +62,7 @@ void pool_state::resize(pool_block& which, std::size_t size) {
             std::memset(which.place().bytes.data() + old_size, 0, size - old_size);
             held.unlock();
         }
-        service::instance().handles().replace(which, [&] { which.put(size); });
+        service::instance().handles().replace(which, *memory, which.offset(), size, [&] { which.put(size); });
         return;
     }
     if (memory->locks() > 0) {
@@ -85,15 +85,10 @@ void pool_state::resize(pool_block& which, std::size_t size) {
         std::memset(target + old_size, 0, size - old_size);
         to.unlock();
         from.unlock();
-        service::instance().handles().replace(which, [&] { which.move(into, *range, size); });
+        service::instance().handles().replace(which, *into.memory, range->offset, size,
+                                              [&] { which.move(into, *range, size); });
     } catch (...) {
-        if (which.range_ != range) {
-            return_range(range);
-            throw;
-        }
-        // No memory to find it by its new address, but it has moved: from here on it is as after a success.
-        count(0, static_cast<std::int64_t>(range->bytes) - static_cast<std::int64_t>(old->bytes));
-        return_range(old);
+        return_range(range);
         throw;
     }
     count(0, static_cast<std::int64_t>(range->bytes) - static_cast<std::int64_t>(old->bytes));

@@ -155,15 +155,15 @@ std::shared_ptr<allocation> registry::move(block& which, std::shared_ptr<allocat
     return another;
 }
 
+registry::placed registry::place_in_memory(const allocation& memory, std::size_t offset, std::size_t size) {
+    // A block that has its allocation for itself has all pages of it; one of several in it has what it was asked for.
+    const bool alone = kernel::round_up_to_pages(size) == memory.capacity();
+    return {memory.data() + offset, alone ? memory.capacity() : size};
+}
+
 registry::placed registry::place_of(const block& which) {
     const allocation* const memory = which.locked_memory();
-    if (memory == nullptr) {
-        return {nullptr, 0};
-    }
-    // A block that has its allocation for itself has all pages of it; one of several in it has what it was asked for.
-    const std::size_t size = which.locked_size();
-    const bool alone = kernel::round_up_to_pages(size) == memory->capacity();
-    return {memory->data() + which.offset(), alone ? memory->capacity() : size};
+    return memory == nullptr ? placed{nullptr, 0} : place_in_memory(*memory, which.offset(), which.locked_size());
 }
 
 void registry::enter_place(placed where_to, std::uint32_t handle) {
@@ -240,16 +240,18 @@ std::uint32_t registry::name(const std::shared_ptr<reference>& unnamed) {
     return unnamed->handle();
 }
 
-void registry::replace(block& which, const std::function<void()>& put) {
+void registry::replace(block& which, const allocation& into, std::size_t offset, std::size_t size,
+                       const std::function<void()>& put) {
     const change guard{*this};
     if (which.handles.first == 0) {
         put();
         return;
     }
-    leave_place(place_of(which));
+    const placed old = place_of(which);
+    const placed wanted = place_in_memory(into, offset, size);
+    addresses_.replace(old.first, old.bytes, wanted.first, wanted.bytes, which.handles.first);
     put();
     show_moved(which);
-    enter_place(place_of(which), which.handles.first);
 }
 
 std::shared_ptr<reference> registry::find(std::uint32_t handle) const {

@@ -30,9 +30,10 @@ class VCSM_API registry {
     [[nodiscard]] std::shared_ptr<reference> enter_another(const std::shared_ptr<block>& to);
     /// Gives the reference of a pool's block, which has none yet, its handle. Throws std::bad_alloc.
     std::uint32_t name(const std::shared_ptr<reference>& unnamed);
-    /// Calls `put()`, which changes the block's place or size, so that it is found where it is afterwards. The caller
-    /// has the block to itself, but for look-ups. Throws std::bad_alloc; then it is not found by its address.
-    void replace(block& which, const std::function<void()>& put);
+    /// Calls `put()`, which puts the block there and does not throw, so that it is found where it is afterwards. The
+    /// caller has the block to itself, but for look-ups. Throws std::bad_alloc; then nothing has changed.
+    void replace(block& which, const allocation& into, std::size_t offset, std::size_t size,
+                 const std::function<void()>& put);
     /// The living reference of that handle, or nothing.
     [[nodiscard]] std::shared_ptr<reference> find(std::uint32_t handle) const;
     /// Takes a reference out and ends it; nothing if somebody else did. `last` tells whether its block has no other.
@@ -160,6 +161,7 @@ class VCSM_API registry {
     [[nodiscard]] where where_is(std::uint32_t handle) const noexcept;
     [[nodiscard]] table& current() const noexcept { return *tables_.back(); }
     [[nodiscard]] std::shared_ptr<reference> enter_locked(std::shared_ptr<reference> made);
+    [[nodiscard]] static placed place_in_memory(const allocation& memory, std::size_t offset, std::size_t size);
     [[nodiscard]] static placed place_of(const block& which);
     void enter_place(placed where_to, std::uint32_t handle);
     void leave_place(placed old) noexcept;

@@ -10,6 +10,7 @@
 #include <vcsm/vcsm.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
@@ -19,14 +20,40 @@
 
 namespace vcsm::detail {
 
+namespace {
+
+std::atomic<service*> the_one{nullptr};
+// That which before_fork() locked, for what comes after; in this thread, for several may fork at once.
+thread_local service* held_over_fork = nullptr;
+
+bool registered(int result, const char* call) {
+    if (result != 0) {
+        failure about;
+        about.operation = "start the service";
+        about.remedy = std::string{call} + "() has no memory for what must be done then: free some";
+        throw error{ENOMEM, std::move(about)};
+    }
+    return true;
+}
+
+} // namespace
+
 service& service::instance() {
     static service* const own = new service;
+    the_one.store(own, std::memory_order_release);
     return *own;
 }
 
+service* service::if_there() noexcept {
+    return the_one.load(std::memory_order_acquire);
+}
+
 service::service() {
-    std::atexit([] { instance().stop(); });
-    ::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
+    // Each once a process, also where an earlier attempt failed in between.
+    static const bool at_forks =
+        registered(::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child), "pthread_atfork");
+    static const bool at_exit = registered(std::atexit([] { stop_service(); }), "atexit");
+    static_cast<void>(at_forks && at_exit);
 }
 
 void service::start_locked() {
@@ -222,7 +249,18 @@ std::uint32_t service::name(const std::shared_ptr<reference>& unnamed) {
     return registry_.name(unnamed);
 }
 
-std::shared_ptr<reference> service::own_block_of(int descriptor) {
+namespace {
+
+void throw_if_less(std::size_t there, std::size_t wanted) {
+    if (wanted > there) {
+        throw std::length_error{"cannot import " + std::to_string(wanted) + " bytes of a dma-buf that has " +
+                                std::to_string(there)};
+    }
+}
+
+} // namespace
+
+std::shared_ptr<reference> service::own_block_of(int descriptor, std::size_t size) {
     const std::optional<device::file_identity> wanted = device::identity_of(descriptor);
     if (!wanted) {
         return nullptr;
@@ -232,6 +270,7 @@ std::shared_ptr<reference> service::own_block_of(int descriptor) {
             const auto same =
                 known->shared()->memory()->with_memory([&](device::memory& memory) { return memory.is(*wanted); });
             if (same && known->shared()->alone()) { // a pool's blocks are parts of what is imported
+                throw_if_less(known->shared()->size(), size);
                 return share_locked(*known);
             }
         } catch (const no_block&) { // freed since it was listed
@@ -240,6 +279,7 @@ std::shared_ptr<reference> service::own_block_of(int descriptor) {
     const std::lock_guard own{owners_mutex_};
     for (memory_owner* const owner : owners_) {
         if (auto whole = owner->block_showing(*wanted)) {
+            throw_if_less(whole->size(), size);
             return registry_.enter(std::move(whole));
         }
     }
@@ -252,7 +292,7 @@ std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_vi
         throw std::invalid_argument{"cannot import a dma-buf: " + std::to_string(descriptor) + " is no descriptor"};
     }
     const auto import = [&](const std::shared_ptr<device::device>& from) {
-        if (auto own = own_block_of(descriptor)) {
+        if (auto own = own_block_of(descriptor, size)) {
             // The driver is not asked: it would give an import of its own block, on which a lock crashes the kernel.
             return own;
         }
@@ -266,9 +306,8 @@ std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_vi
             const std::size_t there = memory->capacity();
             if (size > there) {
                 memory->release(fate::freed);
-                throw std::length_error{"cannot import " + std::to_string(size) + " bytes of a dma-buf that has " +
-                                        std::to_string(there)};
             }
+            throw_if_less(there, size);
             return registry_.enter(
                 std::make_shared<block>(std::move(memory), 0, size == 0 ? there : size, std::string{name}));
         } catch (const std::length_error&) {
@@ -362,17 +401,25 @@ bool service::free(std::uint32_t handle) noexcept {
 }
 
 void service::before_fork() {
-    instance().operations_.lock();
-    instance().registry_.lock_for_fork();
+    held_over_fork = if_there();
+    if (held_over_fork != nullptr) {
+        held_over_fork->operations_.lock();
+        held_over_fork->registry_.lock_for_fork();
+    }
 }
 
 void service::after_fork_in_parent() {
-    instance().registry_.unlock_in_parent();
-    instance().operations_.unlock();
+    if (held_over_fork != nullptr) {
+        held_over_fork->registry_.unlock_in_parent();
+        held_over_fork->operations_.unlock();
+    }
 }
 
 void service::after_fork_in_child() {
-    service& own = instance();
+    if (held_over_fork == nullptr) {
+        return;
+    }
+    service& own = *held_over_fork;
     lasting_mutex::renew_in_child();
     for (memory_owner* const owner : own.owners_) {
         owner->abandon();
@@ -404,11 +451,14 @@ void start_service() {
 }
 
 void stop_service() noexcept {
-    detail::service::instance().stop();
+    if (detail::service* const own = detail::service::if_there()) {
+        own->stop();
+    }
 }
 
 bool service_running() noexcept {
-    return detail::service::instance().running();
+    const detail::service* const own = detail::service::if_there();
+    return own != nullptr && own->running();
 }
 
 std::vector<device_info> devices() {

@@ -49,8 +49,11 @@ class memory_owner {
 
 class VCSM_API service {
   public:
-    /// The one of this process. Never destroyed, for objects may outlive main().
+    /// The one of this process. Never destroyed, for objects may outlive main(). The first call throws vcsm::error
+    /// (ENOMEM) or std::bad_alloc where there is no memory for it; the next tries again.
     [[nodiscard]] static service& instance();
+    /// The same, or nothing where nobody has asked for it yet.
+    [[nodiscard]] static service* if_there() noexcept;
 
     /// Opens the device unless one is open. Throws vcsm::error.
     void start();
@@ -141,7 +144,8 @@ class VCSM_API service {
     [[nodiscard]] std::shared_ptr<allocation> make_allocation(const std::shared_ptr<device::device>& from,
                                                               std::size_t size, std::string_view name,
                                                               const block_options& options, const char* operation);
-    [[nodiscard]] std::shared_ptr<reference> own_block_of(int descriptor);
+    /// Throws std::length_error where the block has fewer than `size` bytes.
+    [[nodiscard]] std::shared_ptr<reference> own_block_of(int descriptor, std::size_t size);
     void start_locked();
     /// What is left of the blocks goes with the list, which must be when operations_ is not held any more.
     std::vector<std::shared_ptr<reference>> stop_locked() noexcept;

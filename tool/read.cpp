@@ -16,6 +16,7 @@
 #include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tool {
@@ -70,34 +71,58 @@ int descriptor_named(const read_options& options) {
     return *descriptor;
 }
 
-/// Closes what it opened; standard output stays open.
+/// Closes what it opened; standard output stays open. A file that it made goes again unless it is finished; one that
+/// was there keeps its bytes until others are written.
 class output_file {
   public:
     explicit output_file(const std::string& path) : path_{path} {
-        if (path != "-") {
-            descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-            if (descriptor_ < 0) {
-                throw failed{fmt::format("cannot open {}: {}", path, std::generic_category().message(errno))};
-            }
+        if (path == "-") {
+            return;
+        }
+        constexpr int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
+        descriptor_ = ::open(path.c_str(), flags | O_EXCL, 0666);
+        made_ = descriptor_ >= 0;
+        if (!made_ && errno == EEXIST) {
+            descriptor_ = ::open(path.c_str(), flags, 0666);
+        }
+        if (descriptor_ < 0) {
+            fail("open");
         }
     }
     output_file(const output_file&) = delete;
     output_file& operator=(const output_file&) = delete;
     ~output_file() {
-        if (descriptor_ != STDOUT_FILENO) {
+        if (is_own()) {
             ::close(descriptor_);
+        }
+        if (made_) {
+            ::unlink(path_.c_str());
         }
     }
     [[nodiscard]] int get() const { return descriptor_; }
-    void close() {
-        if (descriptor_ != STDOUT_FILENO && ::close(std::exchange(descriptor_, STDOUT_FILENO)) != 0) {
-            throw failed{fmt::format("cannot write {}: {}", path_, std::generic_category().message(errno))};
+    /// So many bytes were written, and they are all of it.
+    void finish(std::uint64_t bytes) {
+        if (!is_own()) {
+            return;
         }
+        struct stat status {};
+        if (::fstat(descriptor_, &status) != 0 ||
+            (S_ISREG(status.st_mode) && ::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) ||
+            ::close(std::exchange(descriptor_, -1)) != 0) {
+            fail("write");
+        }
+        made_ = false;
     }
 
   private:
+    [[nodiscard]] bool is_own() const { return path_ != "-" && descriptor_ >= 0; }
+    [[noreturn]] void fail(const char* what) const {
+        throw failed{fmt::format("cannot {} {}: {}", what, path_, std::generic_category().message(errno))};
+    }
+
     std::string path_;
     int descriptor_ = STDOUT_FILENO;
+    bool made_ = false;
 };
 
 void read_block(const read_options& options) {
@@ -108,7 +133,7 @@ void read_block(const read_options& options) {
     }
     output_file file{options.file};
     const std::uint64_t bytes = vcsm::copy_block_of(options.process, descriptor, file.get());
-    file.close();
+    file.finish(bytes);
     if (options.file != "-") {
         print(fmt::format("read {} bytes of process {}, descriptor {}, into {}\n", bytes, options.process, descriptor,
                           options.file));

@@ -280,6 +280,10 @@ void report(const send_options& options, const sent& done, double seconds, const
 }
 
 void send(const send_options& options) {
+    if (options.file.empty()) {
+        throw usage_error{"what shall be sent? Name a FILE, or - for standard input: vcsm send photo.jpg "
+                          "('vcsm send --help' shows more)"};
+    }
     vcsm::cache_mode cache = vcsm::cache_mode::none;
     try {
         cache = vcsm::parse_cache_mode(options.cache);
@@ -314,7 +318,7 @@ void add_send(CLI::App& app) {
     auto* const command =
         app.add_subcommand("send", "Puts a file into VideoCore memory and has VideoCore read it back");
     const auto options = std::make_shared<send_options>();
-    command->add_option("FILE", options->file, "what to send; - reads standard input")->required();
+    command->add_option("FILE", options->file, "what to send (always needed); - reads standard input");
     command->add_option("--name", options->name, "the block's name (otherwise the file's)");
     command->add_option("--device", options->device,
                         "the device to use: vcsm-cma, vcsm, dma-heap[:HEAP], udmabuf, mailbox, v3d or simulated");

@@ -130,6 +130,9 @@ int faults::next(operation what, std::uint64_t caller) noexcept {
                 ++given_;
                 return listed.result;
             }
+        } else if (listed.result != EINTR && listed.result != EAGAIN) {
+            ++given_; // nobody repeats it: the next try is the next call's first
+            return listed.result;
         } else if (failed_once_.erase({what, caller}) == 0) {
             try {
                 failed_once_.emplace(what, caller);

@@ -21,8 +21,9 @@ inline constexpr std::size_t operation_count = 9;
 /// A list of faults such as "alloc@3=ENOMEM,sync@2-5=EINTR,lock@*=EAGAIN,read@1=flip", and the counters it goes by.
 ///
 /// `@N` is the N-th try of that operation, from 1; `@N-M` all from the N-th to the M-th; `@*` the first try of every
-/// call, so that a program that repeats the call gets through. After `=` stands an errno's name or, for `read` alone,
-/// `flip`: the reading succeeds with one bit turned over. Safe to call from several threads.
+/// call: with EINTR and EAGAIN, which callers repeat, the second gets through; with any other errno every try fails.
+/// After `=` stands an errno's name or, for `read` alone, `flip`: the reading succeeds with one bit turned over. Safe
+/// to call from several threads.
 class faults {
   public:
     /// No faults.

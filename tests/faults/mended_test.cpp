@@ -1,7 +1,9 @@
 // Defects that the harness found, each by its name, so that they stay mended whatever becomes of the scenarios.
+#include "address_index.hpp"
 #include "faults/failing_calls.hpp"
 #include "faults/failing_new.hpp"
 #include "kernel/syscalls.hpp"
+#include "service.hpp"
 #include "videocore/heap.hpp"
 
 #include <vcsm/vcsm.hpp>
@@ -157,6 +159,71 @@ TEST_F(mended, an_import_does_not_end_the_program_for_want_of_memory) {
     const vcsm::kernel::unique_fd own{::fcntl(block.dmabuf(), F_DUPFD_CLOEXEC, 100)};
     for_each_new([] {}, [&] { (void)shared_memory::from_dmabuf(own.get(), "again"); },
                  [](bool) { EXPECT_EQ(vcsm::blocks().size(), 1U); });
+}
+
+TEST_F(mended, a_pool_block_is_found_by_its_address_whatever_resizing_had_no_memory_for) {
+    auto& handles = vcsm::detail::service::instance().handles();
+    for (const bool whole_blocks : {false, true}) {
+        vcsm::pool_options options;
+        options.whole_blocks = whole_blocks;
+        vcsm::pool frames{std::size_t{12} << 20, "frames", options};
+        const shared_memory in_the_way = frames.allocate(100);
+        shared_memory block;
+        for (const auto& [from, to] : std::vector<std::pair<std::size_t, std::size_t>>{
+                 {5000, 4096}, {4096, 5000}, {100, 70000}, {70000, 100}, {5U << 20U, 3000000}, {3000000, 5U << 20U}}) {
+            for_each_new(
+                [&, from = from] {
+                    block = shared_memory{};
+                    (void)frames.trim();
+                    block = frames.allocate(from);
+                    (void)block.handle();
+                },
+                [&, to = to] { block.resize(to); },
+                [&, from = from, to = to](bool done) {
+                    EXPECT_EQ(block.size(), done ? to : from);
+                    const std::byte* const first = handles.address_of(block.handle());
+                    for (std::size_t at = 0; at < block.size(); at += 4096) {
+                        ASSERT_EQ(handles.handle_at(first + at), block.handle()) << at << " of " << from;
+                    }
+                    ASSERT_EQ(handles.handle_at(first + block.size() - 1), block.handle());
+                });
+        }
+        block.close();
+    }
+}
+
+// It once kept a table for every 32 chunks of 2 MiB that a block had ever been in.
+TEST_F(mended, the_index_of_addresses_does_not_grow_with_the_places_where_blocks_were) {
+    constexpr std::size_t chunk = std::size_t{1} << 21;
+    vcsm::detail::address_index index;
+    const auto* const start = reinterpret_cast<const std::byte*>(std::uintptr_t{1} << 40);
+    std::int64_t after_first = 0;
+    for (std::size_t round = 0; round < 10000; ++round) {
+        const std::byte* const place = start + round * chunk;
+        index.put(place, 12288, 7);
+        index.put(place + 2 * chunk, chunk, 8);
+        EXPECT_EQ(index.find(place + 12287), 7U);
+        EXPECT_EQ(index.find(place + 2 * chunk), 8U);
+        index.remove(place, 12288);
+        index.remove(place + 2 * chunk, chunk);
+        EXPECT_EQ(index.find(place), 0U);
+        if (round == 200) {
+            after_first = faults::living_pieces();
+        }
+    }
+    EXPECT_EQ(faults::living_pieces(), after_first);
+}
+
+TEST_F(mended, an_import_of_an_own_block_asks_for_no_more_bytes_than_it_has) {
+    shared_memory block{data_.size(), "own"};
+    const vcsm::kernel::unique_fd own{block.export_dmabuf()};
+    EXPECT_EQ(shared_memory::from_dmabuf(own.get(), "again", data_.size()).size(), data_.size());
+    EXPECT_THROW((void)shared_memory::from_dmabuf(own.get(), "more", data_.size() + 1), std::length_error);
+    vcsm::pool frames{65536, "frames"};
+    const shared_memory part = frames.allocate(8192);
+    EXPECT_THROW((void)shared_memory::from_dmabuf(part.dmabuf_location().descriptor, "more", std::size_t{1} << 30),
+                 std::length_error);
+    EXPECT_EQ(vcsm::blocks().size(), 1U) << "a refused import left a handle";
 }
 
 } // namespace

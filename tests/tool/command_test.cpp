@@ -41,6 +41,11 @@ TEST(the_command, takes_wrong_usage_with_one_sentence_and_status_2) {
     }
 }
 
+TEST(the_command, says_what_a_file_may_be_to_whoever_names_none) {
+    EXPECT_THAT(vcsm({"send"}).err,
+                testing::AllOf(HasSubstr("FILE"), HasSubstr("- for standard input"), HasSubstr("vcsm send photo.jpg")));
+}
+
 TEST(the_command, names_the_commands_to_whoever_types_none_or_another) {
     const auto known = testing::AllOf(HasSubstr("send"), HasSubstr("devices"));
     EXPECT_THAT(vcsm({}).err, known);

@@ -55,6 +55,10 @@ TEST(read_command, refuses_what_makes_no_sense) {
     EXPECT_EQ(
         vcsm_here({"read", "--pid", std::to_string(::getpid()), "--block", "no such block", directory / "out"}).status,
         1);
+    EXPECT_FALSE(std::filesystem::exists(directory / "out")) << "a failure left an empty file";
+    const std::string before = directory.write("before", "what was there");
+    EXPECT_EQ(vcsm_here({"read", "--pid", std::to_string(::getpid()), "--block", "0", before}).status, 1);
+    EXPECT_EQ(vcsm_tests::content_of(before), "what was there");
 }
 
 TEST(list_command, prints_one_object_for_scripts) {
@@ -119,12 +123,15 @@ TEST(list_command, shows_the_blocks_of_two_processes_and_read_copies_one) {
     }
     EXPECT_EQ(object.at("videocore").size(), 2U);
 
-    const finished read = on_board("pi4", directory,
-                                   hold_both + "$V read --pid $q --block second $D/copy; " +
-                                       "$V read --pid $p --block second $D/no; echo status $?; " + end_both);
+    const finished read =
+        on_board("pi4", directory,
+                 hold_both + "head -c 100000 /dev/zero >$D/copy; $V read --pid $q --block second $D/copy; " +
+                     "$V read --pid $p --block second $D/no; echo status $?; " + end_both);
     EXPECT_THAT(read.out, HasSubstr("status 1"));
     EXPECT_THAT(read.err, HasSubstr("it has first"));
-    EXPECT_EQ(vcsm_tests::content_of(directory / "copy").substr(0, 70000), std::string(70000, '2'));
+    const std::string copy = vcsm_tests::content_of(directory / "copy");
+    EXPECT_EQ(copy.substr(0, 70000), std::string(70000, '2'));
+    EXPECT_EQ(copy.size(), 73728U) << "bytes of an earlier file are left behind the block's";
     EXPECT_FALSE(std::filesystem::exists(directory / "no"));
 }
 

@@ -55,6 +55,14 @@ TEST(faults, a_star_fails_the_first_try_of_every_call) {
     EXPECT_EQ(listed.next(operation::lock, 1), EINTR) << "the next call is a new one";
 }
 
+// It once let every second call through.
+TEST(faults, a_star_with_an_errno_that_nobody_repeats_fails_every_call) {
+    faults listed{"alloc@*=ENOMEM,read@*=flip"};
+    EXPECT_THAT(tries(listed, operation::alloc, 4), testing::ElementsAre(ENOMEM, ENOMEM, ENOMEM, ENOMEM));
+    EXPECT_THAT(tries(listed, operation::read, 2), testing::ElementsAre(faults::flip, faults::flip));
+    EXPECT_EQ(listed.given(), 6U);
+}
+
 TEST(faults, videocores_reading_can_be_flipped) {
     faults listed{"read@2=flip"};
     EXPECT_THAT(tries(listed, operation::read, 3), testing::ElementsAre(0, faults::flip, 0));
