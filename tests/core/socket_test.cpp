@@ -1,5 +1,6 @@
 #include <vcsm/socket.hpp>
 
+#include "child.hpp"
 #include "fresh.hpp"
 
 #include <array>
@@ -20,6 +21,7 @@
 
 namespace {
 
+using vcsm_tests::in_child;
 using bytes = std::vector<unsigned char>;
 
 struct socket_pair {
@@ -55,22 +57,6 @@ int errno_of(const std::function<void()>& call) {
     } catch (const vcsm::error& refused) {
         return refused.code().value();
     }
-}
-
-int in_child(const std::function<int()>& work) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-        int status = 99;
-        try {
-            status = work();
-        } catch (const std::exception& failed) {
-            std::fprintf(stderr, "in the child: %s\n", failed.what());
-        }
-        ::_exit(status);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
 }
 
 /// Sends raw bytes with any number of descriptors.

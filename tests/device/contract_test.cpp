@@ -1,5 +1,7 @@
 // What a program may rely on, whatever device it is on. Run on each device that VCSM_CONTRACT_DEVICES names (separated
 // by spaces; "simulated" unless it is set): a device that is named and cannot be opened fails.
+#include "child.hpp"
+
 #include <vcsm/vcsm.hpp>
 
 #include <algorithm>
@@ -29,6 +31,7 @@
 
 namespace {
 
+using vcsm_tests::in_child;
 using bytes = std::vector<unsigned char>;
 
 std::size_t page_size() {
@@ -55,23 +58,6 @@ std::set<int> open_descriptors() {
         }
     }
     return found;
-}
-
-/// Runs in a child process; what it returns is the child's exit status, 99 for an exception.
-int in_child(const std::function<int()>& work) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-        int status = 99;
-        try {
-            status = work();
-        } catch (const std::exception& failed) {
-            std::fprintf(stderr, "in the child: %s\n", failed.what());
-        }
-        ::_exit(status);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
 }
 
 std::vector<std::string> devices_to_test() {

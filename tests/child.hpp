@@ -1,0 +1,30 @@
+// Part of a test in a process of its own.
+#pragma once
+
+#include <cstdio>
+#include <exception>
+#include <functional>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace vcsm_tests {
+
+/// Runs in a child process; what it returns is the child's exit status, 99 for an exception, 100 + n for signal n.
+inline int in_child(const std::function<int()>& work) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        int status = 99;
+        try {
+            status = work();
+        } catch (const std::exception& failed) {
+            std::fprintf(stderr, "in the child: %s\n", failed.what());
+        }
+        ::_exit(status);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
+}
+
+} // namespace vcsm_tests
