@@ -19,7 +19,7 @@ namespace vcsm::detail {
 enum class fate : unsigned char { alive, freed, stopped, forked };
 
 /// Throws vcsm::no_block with what became of `block`. `owner` is the process that it belongs to, for fate::forked.
-[[noreturn]] void throw_no_block(fate what, const std::string& block, pid_t owner);
+[[noreturn]] VCSM_API void throw_no_block(fate what, const std::string& block, pid_t owner);
 
 /// Safe to use from several threads. Whoever looks at its memory keeps a shared_ptr to it: the mapping goes with the
 /// last one.

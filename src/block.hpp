@@ -4,6 +4,7 @@
 #include "allocation.hpp"
 
 #include <vcsm/service.hpp>
+#include <vcsm/shared_memory.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -162,6 +163,14 @@ class VCSM_API reference {
     std::shared_ptr<block> block_;
     std::atomic<const allocation*> lies_in_{nullptr};
     std::atomic<fate> fate_{fate::alive};
+};
+
+/// What lies below a public object, for another language's face to it.
+struct inside {
+    /// Null for an empty object.
+    [[nodiscard]] static const std::shared_ptr<reference>& of(const shared_memory& object) noexcept {
+        return object.reference_;
+    }
 };
 
 } // namespace vcsm::detail

@@ -21,6 +21,7 @@ namespace detail {
 
 class pool_state;
 class reference;
+struct inside;
 
 /// A lock, and the `count` elements from `first` on that it was taken for.
 struct held_part {
@@ -174,6 +175,7 @@ class VCSM_API shared_memory {
 
   private:
     friend class detail::pool_state;
+    friend struct detail::inside;
     explicit shared_memory(std::shared_ptr<detail::reference> reference) noexcept;
     [[nodiscard]] detail::held_part hold(detail::access_kind kind, std::size_t offset, std::size_t count,
                                          std::size_t element, std::size_t alignment) const;

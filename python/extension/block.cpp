@@ -7,6 +7,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
 
+#include <cerrno>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,12 @@ namespace {
 // Copies of up to this many bytes keep the GIL: giving it up and taking it back would cost more than they do.
 constexpr std::size_t quick_copy_bytes = 16384;
 
+// What `memory` holds, for as long as `memory` is held. Throws vcsm::no_block. Asks for no handle, for a block of a
+// pool has none until somebody does, and is given back faster without.
+detail::block& below(const shared_memory& memory) {
+    return detail::inside::of(memory)->get();
+}
+
 std::shared_ptr<shared_memory> made(std::size_t size, std::string_view name, const block_options& options) {
     const without_gil others_run;
     return std::make_shared<shared_memory>(size, name, options);
@@ -26,15 +33,23 @@ std::shared_ptr<shared_memory> made(std::size_t size, std::string_view name, con
 } // namespace
 
 block::block(std::size_t size, std::string name, const std::string& cache, std::size_t alignment)
-    : name_{std::move(name)}, memory_{made(size, name_, {parse_cache_mode(cache), alignment})},
-      locks_at_once_{below()->memory()->locks_at_once()} {}
+    : name_{std::move(name)}, memory_{made(size, name_, {parse_cache_mode(cache), alignment})} {
+    learn_from_memory();
+}
 
-block::block(shared_memory&& made)
-    : name_{made.name()}, memory_{std::make_shared<shared_memory>(std::move(made))},
-      locks_at_once_{below()->memory()->locks_at_once()} {}
+block::block(shared_memory&& made) : block{std::make_shared<shared_memory>(std::move(made)), owner::itself} {}
+
+block::block(std::shared_ptr<shared_memory> memory, owner whose)
+    : name_{memory->name()}, memory_{std::move(memory)}, whose_{whose} {
+    learn_from_memory();
+}
+
+void block::learn_from_memory() {
+    locks_at_once_ = below(*memory_).memory()->locks_at_once();
+}
 
 block::~block() {
-    close();
+    let_go();
 }
 
 std::unique_ptr<block> block::from_dmabuf(int descriptor, std::string name, std::size_t size) {
@@ -61,30 +76,36 @@ std::shared_ptr<shared_memory> block::memory() const {
     return memory_;
 }
 
-void block::close() noexcept {
-    // Another thread may be copying, and keeps the object: so the handle is freed, and the object just let go of.
-    if (const std::shared_ptr<shared_memory> ending = std::move(memory_); ending && *ending) {
-        const without_gil others_run;
-        try {
-            detail::service::instance().free(ending->handle());
-        } catch (const no_block&) { // by somebody else at this moment
-        }
+void block::close() {
+    if (whose_ == owner::ring && !closed()) {
+        failure about;
+        about.operation = "free";
+        about.block = name_;
+        about.remedy = "it is its ring's, which goes on with it: submit() or release() it, or free the ring";
+        throw error{EBUSY, std::move(about)};
     }
+    let_go();
 }
 
-std::shared_ptr<detail::block> block::below() const {
-    const std::shared_ptr<shared_memory> memory = this->memory();
-    const auto reference = detail::service::instance().handles().find(memory->handle());
-    if (!reference) {
-        (void)memory->handle(); // throws: it was freed since the line above
+void block::let_go() noexcept {
+    if (memory_ == nullptr) {
+        return;
     }
-    return reference->shared();
+    std::shared_ptr<shared_memory> ending = std::move(memory_);
+    const without_gil others_run;
+    // Another thread may be copying, and keeps the object: so the handle is freed, and the object just let go of. A
+    // pool's block without a handle is nobody else's, and goes back with its object.
+    const detail::reference& held = *detail::inside::of(*ending);
+    if (whose_ == owner::itself && held.handle() != 0 && held.alive()) {
+        detail::service::instance().free(held.handle());
+    }
+    ending.reset();
 }
 
 block::locked block::lock(detail::access_kind kind) const {
-    const std::shared_ptr<detail::block> which = below();
+    const std::shared_ptr<shared_memory> memory = this->memory();
     const without_gil others_run;
-    detail::place where = which->place();
+    detail::place where = below(*memory).place();
     detail::held_lock lock{where.memory, kind};
     return {std::move(lock), std::move(where.memory), where.bytes.data(), where.bytes.size()};
 }
@@ -191,7 +212,16 @@ void define_block(nb::module_& module) {
         .def_prop_ro("handle", [](const block& which) { return which.memory()->handle(); })
         .def_prop_ro("videocore_handle", &asked<std::uint32_t, &shared_memory::videocore_handle>)
         .def_prop_ro("bus_address", &asked<std::uint64_t, &shared_memory::bus_address>)
-        .def_prop_ro("dmabuf", &asked<int, &shared_memory::dmabuf>);
+        .def_prop_ro("dmabuf", &asked<int, &shared_memory::dmabuf>)
+        .def("location",
+             [](const block& which) {
+                 const auto [handle, offset] = asked<location, &shared_memory::location>(which);
+                 return nb::make_tuple(handle, offset);
+             })
+        .def("dmabuf_location", [](const block& which) {
+            const auto [descriptor, offset] = asked<dmabuf_place, &shared_memory::dmabuf_location>(which);
+            return nb::make_tuple(descriptor, offset);
+        });
 }
 
 } // namespace vcsm::python

@@ -23,8 +23,12 @@ namespace nb = nanobind;
 /// asks the device.
 class block {
   public:
+    /// Whose it is to free: this object's, or that of a ring, which keeps `memory`.
+    enum class owner : unsigned char { itself, ring };
+
     block(std::size_t size, std::string name, const std::string& cache, std::size_t alignment);
     explicit block(shared_memory&& made);
+    block(std::shared_ptr<shared_memory> memory, owner whose);
     block(const block&) = delete;
     block& operator=(const block&) = delete;
     ~block();
@@ -33,7 +37,8 @@ class block {
     [[nodiscard]] static std::unique_ptr<block> from_dmabuf(int descriptor, std::string name, std::size_t size);
     [[nodiscard]] std::unique_ptr<block> share() const;
 
-    void close() noexcept;
+    /// Frees the block. Throws vcsm::error (EBUSY) for a ring's.
+    void close();
     [[nodiscard]] bool closed() const noexcept { return memory_ == nullptr || !*memory_; }
 
     /// The block. Throws vcsm::no_block where it was closed.
@@ -58,11 +63,13 @@ class block {
     void resize(std::size_t size) const;
 
   private:
-    [[nodiscard]] std::shared_ptr<detail::block> below() const;
+    void let_go() noexcept;
+    void learn_from_memory();
 
     std::string name_;
     std::shared_ptr<shared_memory> memory_;
     bool locks_at_once_ = false; // without a system call
+    owner whose_ = owner::itself;
 };
 
 void define_block(nb::module_& module);

@@ -1,5 +1,7 @@
 // vcsm._core: the library as Python calls it. Thin; the classes that users see are in Python, over this.
 #include "block.hpp"
+#include "pool.hpp"
+#include "ring.hpp"
 #include "service.hpp"
 #include "view.hpp"
 #include "without_gil.hpp"
@@ -148,6 +150,8 @@ NB_MODULE(_core, module) {
                nb::arg("no_block"));
     define_block(module);
     define_view(module);
+    define_pool(module);
+    define_ring(module);
     define_service(module);
     define_videocore(module);
 }

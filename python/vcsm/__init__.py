@@ -20,15 +20,24 @@ from vcsm.view import View
 TYPE_CHECKING = False  # typing takes longer to import than all of this package
 if TYPE_CHECKING:
     from vcsm import videocore
+    from vcsm._places import DmabufLocation, Location
     from vcsm._service import Block, Device, blocks, devices, use
+    from vcsm.pool import Pool, PoolStatistics
+    from vcsm.ring import Ring, RingClosed
 
 __all__ = [
     "Block",
     "Device",
+    "DmabufLocation",
     "Error",
+    "Location",
     "NoBlock",
     "NotSupported",
     "OutOfMemory",
+    "Pool",
+    "PoolStatistics",
+    "Ring",
+    "RingClosed",
     "SharedMemory",
     "View",
     "__version__",
@@ -45,7 +54,12 @@ _vcsm_picamera.install()
 
 
 # Imported when they are first used: a program that sends its data and is done needs none of them.
-_LATER = ("Block", "Device", "blocks", "devices", "use")
+_LATER = {
+    **dict.fromkeys(("Block", "Device", "blocks", "devices", "use"), "_service"),
+    **dict.fromkeys(("Location", "DmabufLocation"), "_places"),
+    **dict.fromkeys(("Pool", "PoolStatistics"), "pool"),
+    **dict.fromkeys(("Ring", "RingClosed"), "ring"),
+}
 
 
 def __getattr__(name: str) -> object:
@@ -54,7 +68,7 @@ def __getattr__(name: str) -> object:
     if name == "videocore":
         return import_module("vcsm.videocore")
     if name in _LATER:
-        found: object = getattr(import_module("vcsm._service"), name)
+        found: object = getattr(import_module(f"vcsm.{_LATER[name]}"), name)
         globals()[name] = found
         return found
     raise AttributeError(f"module 'vcsm' has no attribute {name!r}")

@@ -11,21 +11,32 @@ if TYPE_CHECKING:
     from typing import Any, SupportsIndex
 
 
-def whole_number(value: SupportsIndex, what: str) -> int:
+CACHE_MODES = ("none", "host", "videocore", "both")
+
+
+def whole_number(value: SupportsIndex, what: str, unit: str = " bytes") -> int:
     """``value`` as an int from 0 on that a size can be.
 
     Raises :exc:`TypeError` for what is no whole number (a float), :exc:`ValueError` for one that is negative or beyond
-    all memory. ``what`` names it in the message.
+    all memory. ``what`` and ``unit`` name it in the message.
     """
     try:
         number = index(value)
     except TypeError:
-        raise TypeError(f"{what} is a whole number of bytes, not a {type(value).__name__}: {value!r}") from None
+        of = f" of{unit}" if unit else ""
+        raise TypeError(f"{what} is a whole number{of}, not a {type(value).__name__}: {value!r}") from None
     if number < 0:
-        raise ValueError(f"{what} of {number} bytes: it cannot be negative")
+        raise ValueError(f"{what} of {number}{unit}: it cannot be negative")
     if number > sys.maxsize:
-        raise ValueError(f"{what} of {number} bytes: no machine has as many, at most {sys.maxsize} can be asked for")
+        raise ValueError(f"{what} of {number}{unit}: no machine has as many, at most {sys.maxsize} can be asked for")
     return number
+
+
+def checked_cache(cache: str) -> str:
+    """``cache``, if it is a cache mode's name, else :exc:`ValueError`, which lists them."""
+    if cache not in CACHE_MODES:
+        raise ValueError(f"unknown cache mode {cache!r}: known are {', '.join(CACHE_MODES)}")
+    return cache
 
 
 def checked_name(name: str) -> str:

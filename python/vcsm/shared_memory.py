@@ -6,7 +6,7 @@ import os
 from math import prod
 
 from vcsm import _core
-from vcsm._arguments import checked_name, extents, whole_number
+from vcsm._arguments import checked_cache, checked_name, extents, whole_number
 from vcsm.view import View
 
 TYPE_CHECKING = False  # typing takes longer to import than all of this package
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from typing_extensions import Self
 
+    from vcsm._places import DmabufLocation, Location
+
     class HasFileno(Protocol):
         """A file or socket, known by its descriptor."""
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     Target = TypeVar("Target")
 
 _WRITES = {"r": False, "w": True, "rw": True}
-_CACHE_MODES = ("none", "host", "videocore", "both")
 
 
 class SharedMemory:
@@ -63,10 +64,11 @@ class SharedMemory:
         beyond what the device's interface can express, or no whole number; a name with NUL), :exc:`vcsm.OutOfMemory`
         where there is no room, :exc:`vcsm.Error` where the device refuses. Then nothing is allocated.
         """
-        if cache not in _CACHE_MODES:
-            raise ValueError(f"unknown cache mode {cache!r}: known are {', '.join(_CACHE_MODES)}")
         self._block = _core.Block(
-            whole_number(size, "a size"), checked_name(name), cache, whole_number(alignment, "an alignment")
+            whole_number(size, "a size"),
+            checked_name(name),
+            checked_cache(cache),
+            whole_number(alignment, "an alignment"),
         )
 
     @classmethod
@@ -99,7 +101,7 @@ class SharedMemory:
         return self._of(self._block.share())
 
     def close(self) -> None:
-        """Frees the block; the second time does nothing.
+        """Frees the block; the second time does nothing. A block of a pool goes back to it, a ring's is not freed.
 
         A lock of it that is still held, and NumPy arrays that still show it, keep its memory mapped until they end;
         VideoCore's handle and the descriptor go at once.
@@ -112,7 +114,7 @@ class SharedMemory:
         return self._block.closed
 
     def __enter__(self) -> Self:
-        _ = self._block.handle  # raises for a block that is closed
+        _ = self._block.size  # raises for a block that is closed
         return self
 
     def __exit__(
@@ -130,7 +132,10 @@ class SharedMemory:
 
     @property
     def capacity(self) -> int:
-        """Bytes that the kernel gave: whole pages. Copies and locks are bounded by :attr:`size`, not by this."""
+        """Bytes that are the block's: what the kernel gave, whole pages, or what a pool gave.
+
+        Copies and locks are bounded by :attr:`size`, not by this.
+        """
         return self._block.capacity
 
     @property
@@ -152,9 +157,19 @@ class SharedMemory:
     def videocore_handle(self) -> int:
         """The number that VideoCore knows the block by, which MMAL parameters take.
 
-        Raises :exc:`vcsm.NotSupported` on devices whose blocks VideoCore does not know.
+        Raises :exc:`vcsm.NotSupported` on devices whose blocks VideoCore does not know, and for a block of a pool that
+        does not start its allocation: there, take :meth:`location`.
         """
         return self._block.videocore_handle
+
+    def location(self) -> Location:
+        """The same, and where the block starts in it: offset 0 but for blocks of a pool.
+
+        Raises :exc:`vcsm.NotSupported` on devices whose blocks VideoCore does not know.
+        """
+        from vcsm._places import Location
+
+        return Location(*self._block.location())
 
     @property
     def bus_address(self) -> int:
@@ -169,9 +184,19 @@ class SharedMemory:
     def fileno(self) -> int:
         """The block's own dma-buf descriptor, there for as long as the block; not the caller's to close.
 
-        Raises :exc:`vcsm.NotSupported` where there is none.
+        Raises :exc:`vcsm.NotSupported` where there is none, and for a block of a pool that does not start its
+        allocation: there, take :meth:`dmabuf_location`.
         """
         return self._block.dmabuf
+
+    def dmabuf_location(self) -> DmabufLocation:
+        """The same, and where the block starts in it: offset 0 but for blocks of a pool.
+
+        Raises :exc:`vcsm.NotSupported` where there is none.
+        """
+        from vcsm._places import DmabufLocation
+
+        return DmabufLocation(*self._block.dmabuf_location())
 
     def export(self) -> int:
         """A new dma-buf descriptor, close-on-exec, that the caller owns: the memory lives until it is closed.
