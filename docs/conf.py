@@ -12,7 +12,10 @@ nitpicky = True
 # Names that only type annotations use, of packages whose own indexes are not fetched here.
 nitpick_ignore_regex = [
     (r"py:.*", r"(np|npt|numpy|typing_extensions|collections\.abc|types)\..*"),
-    (r"py:.*", r"(Sequence|SupportsIndex|Literal|Any|Self|Iterator|Target|HasFileno|TracebackType)"),
+    (
+        r"py:.*",
+        r"(Sequence|SupportsIndex|Literal|Any|Self|Iterator|Target|HasFileno|TracebackType|AbstractContextManager.*)",
+    ),
     (r"py:.*", r"(bytes|int|str|float|bool|object|memoryview|slice|BaseException|OSError|MemoryError|MemoryView|None)"),
     (r"py:exc", r"(ValueError|TypeError|BufferError|UserWarning|ImportError|OSError)"),
     (r"py:.*", r"vcsm\._core\..*"),

@@ -30,6 +30,10 @@ class ring_state {
         if (count == 0) {
             throw std::invalid_argument{"cannot make ring \"" + std::string{name} + "\": a ring has at least 1 block"};
         }
+        if (count >= closed_bit) { // the counts wrap around there
+            throw std::length_error{"cannot make ring \"" + std::string{name} + "\" of " + std::to_string(count) +
+                                    " blocks: a ring has at most " + std::to_string(closed_bit - 1)};
+        }
         blocks.reserve(count);
         for (std::size_t i = 0; i < count; ++i) {
             blocks.emplace_back(size, name, options);

@@ -223,6 +223,12 @@ void service::enter(memory_owner& owner) {
     owners_.push_back(&owner);
 }
 
+std::size_t service::owners() const {
+    const std::shared_lock guard{operations_};
+    const std::lock_guard own{owners_mutex_};
+    return owners_.size();
+}
+
 void service::leave(const memory_owner& owner, const std::function<void()>& last) noexcept {
     const std::shared_lock guard{operations_};
     const std::lock_guard own{owners_mutex_};

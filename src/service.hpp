@@ -119,6 +119,8 @@ class VCSM_API service {
     std::uint32_t name(const std::shared_ptr<reference>& unnamed);
     /// From now on until leave(), the service tells `owner` what happens.
     void enter(memory_owner& owner);
+    /// How many there are.
+    [[nodiscard]] std::size_t owners() const;
     /// Calls `last()`, in which `owner` releases what it has, and forgets it.
     void leave(const memory_owner& owner, const std::function<void()>& last) noexcept;
     /// Has `owner` adopt a new allocation. Throws as allocate().
@@ -170,7 +172,7 @@ class VCSM_API service {
     std::uint64_t holders_ = 0;
     std::uint64_t bare_holders_ = 0; // those of them that no object carries
     registry registry_;
-    std::mutex owners_mutex_; // of the next; taken with operations_ held
+    mutable std::mutex owners_mutex_; // of the next; taken with operations_ held
     std::vector<memory_owner*> owners_;
 };
 

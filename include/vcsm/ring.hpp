@@ -35,8 +35,8 @@ class ring_state;
 /// service was stopped the blocks say so (vcsm::no_block). A ring must not be moved while a thread waits in it.
 class VCSM_API ring {
   public:
-    /// Throws std::invalid_argument for 0 blocks and what the constructor of vcsm::shared_memory throws; then nothing
-    /// is left behind.
+    /// Throws std::invalid_argument for 0 blocks, std::length_error for 2^31 or more, and what the constructor of
+    /// vcsm::shared_memory throws; then nothing is left behind.
     ring(std::size_t blocks, std::size_t bytes, std::string_view name = {}, block_options options = {});
     ring(ring&&) noexcept;
     ring& operator=(ring&&) noexcept;

@@ -94,6 +94,8 @@ void define_service(nb::module_& module) {
     module.def("devices", &list_devices);
     module.def("blocks", &list_blocks);
     module.def("version", [] { return std::string{version()}; });
+    module.def(
+        "pools", [] { return detail::service::instance().owners(); }, others_run{});
     module.def("service_running", &service_running, others_run{});
     module.def("stop_service", &stop_service, others_run{});
     module.def(

@@ -35,8 +35,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def videocore(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """A fresh simulated VideoCore for this test; gives the module :mod:`vcsm.videocore`.
 
-    At its end the test fails if a block of it is not freed, or is locked. Blocks from before the test are freed at its
-    beginning. ``@pytest.mark.videocore(memory="16M", faults="alloc@1=ENOMEM")`` says how it is made.
+    At its end the test fails if a block of it is not freed, or is locked, or if a pool is not closed or has blocks.
+    Blocks from before the test are freed at its beginning. ``@pytest.mark.videocore(memory="16M",
+    faults="alloc@1=ENOMEM")`` says how it is made.
     """
     import vcsm
     from vcsm import _core
@@ -55,9 +56,11 @@ def videocore(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     vcsm.use("simulated")
     side.reset()  # also stops the service: the test begins with none running
     locks_before = _core.held_locks()
+    pools_before = _core.pools()  # of earlier tests that failed: they have no memory any more
     yield side
     gc.collect()
     left = vcsm.blocks()
+    pools_left = _core.pools() - pools_before
     locks_left = _core.held_locks() - locks_before
     side.reset()
     if request.node.stash.get(_FAILED, False):
@@ -68,5 +71,9 @@ def videocore(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
             for block in left
         )
         pytest.fail(f"{len(left)} block(s) not freed at the end of the test: {each}", pytrace=False)
+    if pools_left > 0:
+        pytest.fail(
+            f"{pools_left} pool(s) still have memory at the end of the test: close each, and its blocks", pytrace=False
+        )
     if locks_left > 0:
         pytest.fail(f"{locks_left} lock(s) still held at the end of the test, of blocks that are freed", pytrace=False)

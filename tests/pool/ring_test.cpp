@@ -102,6 +102,7 @@ TEST_F(a_ring, wakes_both_sides_when_it_is_closed) {
 
 TEST_F(a_ring, refuses_what_makes_no_sense) {
     EXPECT_THROW((ring{0, 100}), std::invalid_argument);
+    EXPECT_THROW((ring{std::size_t{1} << 31, 100}), std::length_error);
     EXPECT_THROW((ring{2, 0}), std::invalid_argument);
     EXPECT_THROW((ring{3, std::size_t{60} << 20}), vcsm::out_of_memory);
     EXPECT_TRUE(vcsm::videocore::list().empty()) << "the first two of three were freed again";

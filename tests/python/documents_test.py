@@ -13,12 +13,21 @@ from pathlib import Path
 import pytest
 
 DOCUMENTS = sorted((Path(__file__).parents[2] / "docs").glob("*.rst"))
-MODULES = ["vcsm", "vcsm.shared_memory", "vcsm.view", "vcsm.vcsmobj", "vcsm.videocore", "vcsm._service"]
+MODULES = [
+    "vcsm",
+    "vcsm.shared_memory",
+    "vcsm.view",
+    "vcsm.vcsmobj",
+    "vcsm.videocore",
+    "vcsm._service",
+    "vcsm.pool",
+    "vcsm.ring",
+]
 OPTIONS = doctest.ELLIPSIS
 
 
 def test_there_are_documents() -> None:
-    assert {"vcsmobj.rst", "tutorial.rst", "modern.rst"} <= {document.name for document in DOCUMENTS}
+    assert {"vcsmobj.rst", "tutorial.rst", "modern.rst", "streaming.rst"} <= {document.name for document in DOCUMENTS}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)

@@ -48,6 +48,13 @@ def run(program: str, *arguments: str, **environment: str) -> subprocess.Complet
         "thread,array,locked",
         "module,array",
         "exit,array,class,manager,locked,module",
+        "pool",
+        "pool,dropped,no-gc",
+        "pool,array,cycle,locked",
+        "ring",
+        "ring,no-gc,cycle",
+        "ring,waiting",
+        "pool,ring,waiting,thread,class,no-gc",
     ],
 )
 def test_the_interpreter_ends_quietly_with_live_blocks_and_frees_them(how: str) -> None:

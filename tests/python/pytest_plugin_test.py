@@ -43,6 +43,35 @@ def test_a_leaked_block_fails_the_test(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*1 block(s) not freed at the end of the test: 'forgotten' of 10 bytes*"])
 
 
+def test_a_leaked_pool_and_a_leaked_block_of_one_fail_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import vcsm
+
+        kept = []
+
+        def test_leaks_a_pool(videocore):
+            kept.append(vcsm.Pool(4096))
+
+        def test_leaks_a_block(videocore):
+            with vcsm.Pool(4096) as pool:
+                kept.append(pool.allocate(10))
+
+        def test_leaks_a_ring(videocore):
+            kept.append(vcsm.Ring(2, 10, "ring"))
+
+        def test_leaks_nothing(videocore):
+            with vcsm.Pool(4096) as pool, vcsm.Ring(2, 10):
+                pool.allocate(10)
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=4, errors=3)
+    result.stdout.fnmatch_lines(
+        ["*1 pool(s) still have memory*", "*1 pool(s) still have memory*", "*2 block(s) not freed*'ring' of 10 bytes*"]
+    )
+
+
 def test_a_leaked_lock_fails_the_test(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

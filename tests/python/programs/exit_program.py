@@ -4,6 +4,7 @@ import atexit
 import gc
 import sys
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +18,32 @@ if "no-gc" in how:
 block = vcsm.SharedMemory(1 << 20, "modern", cache="host")
 old = VideoCoreSharedMemory(1 << 20, "old")
 
+if "pool" in how:
+    pool = vcsm.Pool(1 << 20, "pool")
+    parts = [pool.allocate(1000) for _ in range(10)]
+    parts[1].copy_from(b"some have a handle")
+    _ = parts[2].handle
+    part_view = parts[3].lock()
+    part_array = parts[4].lock().array("u1")
+    whole = vcsm.Pool(1 << 20, "whole", whole_blocks=True).allocate(5000)
+if "pool,dropped" in how:
+    del pool
+if "ring" in how:
+    ring = vcsm.Ring(3, 1000, "ring")
+    with ring.produce() as frame:
+        frame.copy_from(b"passed on, and not consumed")
+    held = ring.consume()
+    held.__enter__()
+if "ring,waiting" in how:
+
+    def wait_for_ever(wait: Callable[[], object]) -> None:
+        while True:
+            wait()
+
+    threading.Thread(target=wait_for_ever, args=(ring.receive,), daemon=True).start()
+    while ring.acquire(wait=False) is not None:
+        pass
+    threading.Thread(target=wait_for_ever, args=(ring.acquire,), daemon=True).start()
 if "manager" in how:
     manager = VideoCoreSharedMemoryServiceManager()
     ensure_vcsm_init()
