@@ -32,4 +32,18 @@ inline bool honours_madv_dontfork() {
     return waited && WIFSIGNALED(status);
 }
 
+inline constexpr const char* starts_no_program = "this system cannot start the test's own program, as qemu's user mode";
+
+/// Whether a test can start the program that it is in.
+inline bool starts_own_program() {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::close(STDOUT_FILENO);
+        ::execl("/proc/self/exe", "itself", "--gtest_list_tests", static_cast<char*>(nullptr));
+        ::_exit(127);
+    }
+    int status = 0;
+    return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) != 127;
+}
+
 } // namespace vcsm_test

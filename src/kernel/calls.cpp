@@ -104,10 +104,6 @@ int calls::pidfd_open(pid_t process, unsigned int flags) {
 int calls::pidfd_getfd(int pidfd, int descriptor, unsigned int flags) {
     return static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd, descriptor, flags));
 }
-ssize_t calls::process_vm_readv(pid_t process, const struct iovec* local, unsigned long local_count,
-                                const struct iovec* remote, unsigned long remote_count, unsigned long flags) {
-    return ::process_vm_readv(process, local, local_count, remote, remote_count, flags);
-}
 
 namespace {
 

@@ -55,8 +55,6 @@ class [[gnu::visibility("default")]] calls {
     virtual int getrlimit(int resource, struct rlimit* limits);
     virtual int pidfd_open(pid_t process, unsigned int flags);
     virtual int pidfd_getfd(int pidfd, int descriptor, unsigned int flags);
-    virtual ssize_t process_vm_readv(pid_t process, const struct iovec* local, unsigned long local_count,
-                                     const struct iovec* remote, unsigned long remote_count, unsigned long flags);
 };
 
 /// The calls in force: the kernel's own, unless a test put others in their place.

@@ -78,7 +78,6 @@ const std::vector<known_call>& known() {
         {"pidfd_open", only({EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSYS, EPERM, ESRCH})},
         {"pidfd_getfd", only({EBADF, EMFILE, ENFILE, ENOSYS, EPERM, ESRCH})},
         {"getrlimit", only({EFAULT, EINVAL, EPERM})},
-        {"process_vm_readv", only({EFAULT, EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH})},
     };
     return all;
 }
@@ -314,11 +313,6 @@ int failing_calls::pidfd_getfd(int pidfd, int descriptor, unsigned int flags) {
 }
 int failing_calls::getrlimit(int resource, struct rlimit* limits) {
     return passed(call::getrlimit, [&] { return below_.getrlimit(resource, limits); });
-}
-ssize_t failing_calls::process_vm_readv(pid_t process, const struct iovec* local, unsigned long local_count,
-                                        const struct iovec* remote, unsigned long remote_count, unsigned long flags) {
-    return passed(call::process_vm_readv,
-                  [&] { return below_.process_vm_readv(process, local, local_count, remote, remote_count, flags); });
 }
 
 } // namespace faults

@@ -44,8 +44,7 @@ enum class call : unsigned {
     poll,
     pidfd_open,
     pidfd_getfd,
-    getrlimit,
-    process_vm_readv
+    getrlimit
 };
 [[nodiscard]] std::string_view name_of(call which) noexcept;
 
@@ -107,8 +106,6 @@ class failing_calls final : public vcsm::kernel::calls {
     int pidfd_open(pid_t process, unsigned int flags) override;
     int pidfd_getfd(int pidfd, int descriptor, unsigned int flags) override;
     int getrlimit(int resource, struct rlimit* limits) override;
-    ssize_t process_vm_readv(pid_t process, const struct iovec* local, unsigned long local_count,
-                             const struct iovec* remote, unsigned long remote_count, unsigned long flags) override;
 
   private:
     /// 0, an errno, or `partial`.

@@ -1,4 +1,5 @@
 // C, C++ and the process around them: one core, one handle space.
+#include "emulators.hpp"
 #include "running.hpp"
 
 #include <string>
@@ -92,6 +93,9 @@ TEST(DISABLED_program, makes_a_mistake) { // NOLINT: what the test below starts
 }
 
 TEST(log, says_what_failed_and_why_where_it_is_asked_for) {
+    if (!vcsm_test::starts_own_program()) {
+        GTEST_SKIP() << vcsm_test::starts_no_program;
+    }
     for (const char* const level : {"error", "info", "debug"}) {
         const std::string said = said_about_a_mistake(level);
         EXPECT_NE(said.find("vcsm_lock"), std::string::npos) << said;
