@@ -119,6 +119,7 @@ void allocation::end(access_kind kind) {
 void allocation::end_locked(access_kind kind, bool clean) {
     --locks_;
     if (what_became() != fate::alive) {
+        unmap_if_unused();
         return;
     }
     if (guard_) {
@@ -181,6 +182,33 @@ void allocation::release(fate why) noexcept {
         guard_.reset();
         memory_->release();
     }
+}
+
+void allocation::release_and_unmap(fate why) noexcept {
+    release(why);
+    const std::lock_guard alone{mutex()};
+    unmaps_ = true;
+    unmap_if_unused();
+}
+
+void allocation::unmap_if_unused() noexcept {
+    if (unmaps_ && locks_ == 0 && pins_ == 0) {
+        memory_.reset();
+    }
+}
+
+void allocation::pin() noexcept {
+    const std::lock_guard alone{mutex()};
+    ++pins_;
+}
+
+void allocation::unpin() noexcept {
+    if (what_became() == fate::forked) {
+        return;
+    }
+    const std::lock_guard alone{mutex()};
+    --pins_;
+    unmap_if_unused();
 }
 
 void allocation::abandon() noexcept {

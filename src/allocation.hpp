@@ -90,6 +90,11 @@ class VCSM_API allocation {
 
     /// VideoCore's handle and the descriptors go; the mapping stays until the object's end.
     void release(fate why) noexcept;
+    /// The same, and the mapping goes as soon as no lock and no pin needs it, though blocks keep this object.
+    void release_and_unmap(fate why) noexcept;
+    /// Between these two the memory stays mapped: somebody looks at it without a lock.
+    void pin() noexcept;
+    void unpin() noexcept;
     /// In the child of a fork. Touches no mutex: another thread of the parent may have held it.
     void abandon() noexcept;
     [[nodiscard]] fate what_became() const noexcept { return fate_.load(std::memory_order_acquire); }
@@ -99,6 +104,7 @@ class VCSM_API allocation {
     void throw_if_locked() const;
     void end_access_locked(access_kind kind, bool clean);
     void copy_to(allocation& another, std::size_t offset, std::size_t bytes);
+    void unmap_if_unused() noexcept;
     [[noreturn]] void rethrow(const char* operation) const;
 
     std::shared_ptr<device::device> device_;
@@ -113,6 +119,8 @@ class VCSM_API allocation {
     std::atomic<fate> fate_{fate::alive};
     lasting_mutex mutex_;
     unsigned locks_ = 0;
+    unsigned pins_ = 0;
+    bool unmaps_ = false;                  // when locks_ and pins_ are 0
     std::unique_ptr<detail::guard> guard_; // ends before the memory, which may be given to others
 };
 

@@ -474,7 +474,7 @@ void pool_state::stop(fate why) noexcept {
     }
     const std::lock_guard guard{mutex_};
     for (const auto& each : chunks_) {
-        each->memory->release(why);
+        each->memory->release_and_unmap(why); // blocks that live keep the object
     }
 }
 

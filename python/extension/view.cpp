@@ -1,4 +1,6 @@
 #include "view.hpp"
+
+#include "allocation.hpp"
 #include "without_gil.hpp"
 
 #include <utility>
@@ -11,6 +13,10 @@ view::view(const block& of, bool writes)
 }
 
 view::~view() {
+    if (pinned_) { // no buffer of it is left
+        const without_gil others_run;
+        locked_.allocation->unpin();
+    }
     if (locked()) {
         detail::held_lock ending = take_lock();
         const without_gil others_run;
@@ -26,8 +32,13 @@ detail::held_lock view::take_lock() noexcept {
 }
 
 void view::unlock() {
+    const bool outlived = locked() && users_ > 0;
     detail::held_lock ending = take_lock();
+    pinned_ = pinned_ || outlived;
     const without_gil others_run;
+    if (outlived) {
+        locked_.allocation->pin();
+    }
     ending.unlock();
 }
 

@@ -38,6 +38,7 @@ class view {
 
     block::locked locked_;
     bool writes_;
+    bool pinned_ = false; // there is a buffer that outlives the lock
     std::size_t users_ = 0;
 };
 

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -508,6 +509,58 @@ TEST_P(contract, memory_that_is_locked_when_the_service_stops_stays_until_its_lo
         view[0] = 1; // harms nobody
     }
     EXPECT_THROW((void)block.size(), vcsm::no_block);
+}
+
+/// Whether there is memory at the page of that address.
+bool is_mapped(const void* address) {
+    unsigned char in_memory = 0;
+    const std::uintptr_t first = reinterpret_cast<std::uintptr_t>(address) & ~(page_size() - 1);
+    return ::mincore(reinterpret_cast<void*>(first), page_size(), &in_memory) == 0;
+}
+
+const void* address_of(const vcsm::shared_memory& block) {
+    return block.lock(vcsm::access::read).data();
+}
+
+TEST_P(contract, memory_that_nobody_has_locked_when_the_service_stops_is_unmapped_whatever_stands_for_it) {
+    if (GetParam() == "simulated") {
+        GTEST_SKIP() << "its blocks lie in the memory of the process's own VideoCore, which stays";
+    }
+    const vcsm::shared_memory plain{5000, "plain"};
+    vcsm::pool carved{std::size_t{1} << 20, "carved"};
+    vcsm::pool whole{std::size_t{1} << 20, "whole", {.whole_blocks = true}};
+    const vcsm::shared_memory part = carved.allocate(5000);
+    const vcsm::shared_memory named = carved.allocate(5000);
+    const vcsm::shared_memory alone = whole.allocate(5000);
+    (void)named.handle();
+    std::vector<const void*> addresses;
+    for (const vcsm::shared_memory* const each : {&plain, &part, &named, &alone}) {
+        addresses.push_back(address_of(*each));
+        ASSERT_TRUE(is_mapped(addresses.back()));
+    }
+    vcsm::stop_service();
+    for (std::size_t i = 0; i != addresses.size(); ++i) {
+        EXPECT_FALSE(is_mapped(addresses[i])) << i;
+    }
+    EXPECT_THROW((void)part.to_vector(), vcsm::no_block);
+    EXPECT_THROW((void)carved.allocate(1), vcsm::no_block);
+}
+
+TEST_P(contract, memory_of_a_pool_that_is_locked_when_the_service_stops_stays_until_its_last_lock_ends) {
+    vcsm::pool carved{std::size_t{1} << 20, "carved"};
+    const vcsm::shared_memory one = carved.allocate(5000);
+    const vcsm::shared_memory other = carved.allocate(5000);
+    auto first = one.lock(vcsm::access::write);
+    auto last = other.lock(vcsm::access::read);
+    const void* const address = first.data();
+    vcsm::stop_service();
+    first[0] = std::byte{1};
+    first.unlock();
+    EXPECT_EQ(last[0], std::byte{0}) << "still there";
+    last.unlock();
+    if (GetParam() != "simulated") {
+        EXPECT_FALSE(is_mapped(address));
+    }
 }
 
 std::string name_of_parameter(const testing::TestParamInfo<std::string>& info) {

@@ -335,6 +335,19 @@ def test_after_the_service_stopped(videocore: ModuleType) -> None:
         again.allocate(10).copy_from(b"another")
 
 
+def test_an_array_keeps_its_memory_when_the_service_stops(videocore: ModuleType) -> None:
+    pool = vcsm.Pool(MEBIBYTE)
+    block = pool.allocate(4096)
+    view = block.lock("w")
+    array = view.array()
+    with pytest.raises(BufferError):
+        view.unlock()
+    videocore.reset()
+    array[:] = 7
+    del view, block, pool
+    assert int(array.sum()) == 7 * 4096
+
+
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_the_child_of_a_fork_has_no_pool_of_its_parents() -> None:
     with vcsm.Pool(MEBIBYTE, "parent's") as pool:
