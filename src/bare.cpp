@@ -183,8 +183,24 @@ auto service::hand_out(std::uint32_t handle, const char* operation, Ask&& ask) {
     return std::move(*given);
 }
 
+namespace {
+
+// What stands for a whole allocation says nothing about a block in the middle of it: its taker would read a neighbour.
+void throw_unless_first(const block& which) {
+    if (which.offset() > 0) {
+        failure about;
+        about.remedy =
+            "it lies " + std::to_string(which.offset()) +
+            " bytes behind the start of its pool's memory: take its bus address, or location() in C++ or Python";
+        throw not_supported{std::move(about)};
+    }
+}
+
+} // namespace
+
 std::uint32_t service::videocore_handle(std::uint32_t handle) {
-    return hand_out(handle, "give the VideoCore handle of", [&](device::memory& memory, const block&) {
+    return hand_out(handle, "give the VideoCore handle of", [&](device::memory& memory, const block& which) {
+        throw_unless_first(which);
         const std::uint32_t given = memory.videocore_handle();
         registry_.remember_videocore_handle(handle, given);
         return given;
@@ -198,7 +214,11 @@ std::uint64_t service::bus_address(std::uint32_t handle) {
 
 int service::export_dmabuf(std::uint32_t handle) {
     return hand_out(handle, "export",
-                    [](device::memory& memory, const block&) { return kernel::duplicate(memory.dmabuf()); })
+                    [](device::memory& memory, const block& which) {
+                        throw_unless_first(which);
+                        kernel::unique_fd exported = kernel::duplicate(memory.dmabuf());
+                        return exported;
+                    })
         .release();
 }
 

@@ -32,6 +32,23 @@ TEST_F(together, the_cache_mode_stays_once_cpp_gave_the_videocore_handle_away) {
     EXPECT_EQ(got, VCSM_CACHE_TYPE_NONE);
 }
 
+TEST_F(together, the_bare_handle_of_a_pools_block_behind_the_start_is_refused) {
+    vcsm::pool parts{65536, "parts"};
+    const vcsm::shared_memory one = parts.allocate(64);
+    const vcsm::shared_memory two = parts.allocate(64);
+    const bool one_is_first = one.location().offset == 0;
+    const unsigned first = (one_is_first ? one : two).handle();
+    const unsigned behind = (one_is_first ? two : one).handle();
+    EXPECT_NE(vcsm_vc_hdl_from_hdl(first), 0U);
+    for (int again = 0; again < 2; ++again) {
+        errno = 0;
+        EXPECT_EQ(vcsm_vc_hdl_from_hdl(behind), 0U) << "its user would read its neighbour";
+        EXPECT_EQ(errno, ENOTSUP);
+        EXPECT_EQ(vcsm_export_dmabuf(behind), -ENOTSUP);
+    }
+    EXPECT_EQ(vcsm_vc_addr_from_hdl(behind), (one_is_first ? two : one).bus_address());
+}
+
 TEST_F(together, the_service_goes_on_while_cpp_holds_it) {
     const vcsm::service_manager manager;
     const unsigned handle = vcsm_malloc(100, "b");
