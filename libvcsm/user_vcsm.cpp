@@ -11,9 +11,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -21,6 +23,7 @@ using vcsm::cache_mode;
 using vcsm::c::or_else;
 using vcsm::c::or_errno;
 using vcsm::c::tell_failure;
+using vcsm::detail::freeing;
 using vcsm::detail::service;
 using vcsm::detail::starting;
 
@@ -40,11 +43,21 @@ cache_mode checked_mode(VCSM_CACHE_TYPE_T asked) {
     return static_cast<cache_mode>(number);
 }
 
+/// Whether freed blocks are kept for the next ones: where the environment asks for it, for VideoCore may still read
+/// them.
+freeing freed_blocks_go() noexcept {
+    static const bool to_next = [] {
+        const char* const word = ::secure_getenv("VCSM_POOL");
+        return word != nullptr && std::string_view{word} == "1";
+    }();
+    return to_next ? freeing::to_next : freeing::to_driver;
+}
+
 unsigned allocate(const char* function, unsigned size, VCSM_CACHE_TYPE_T cache, const char* name) noexcept {
     return or_else(function, 0U, [&] {
         const cache_mode mode = checked_mode(cache);
-        const auto made =
-            core().allocate(size, vcsm::detail::bounded_string(name, name_limit), {mode, 1}, starting::never);
+        const auto made = core().allocate(size, vcsm::detail::bounded_string(name, name_limit), {mode, 1},
+                                          starting::never, freed_blocks_go());
         if ((static_cast<unsigned>(cache) & pinned) != 0) {
             core().populate(made->handle());
         }

@@ -179,7 +179,14 @@ void allocation::release(fate why) noexcept {
     const std::lock_guard alone{mutex()};
     fate expected = fate::alive;
     if (fate_.compare_exchange_strong(expected, why, std::memory_order_acq_rel)) {
-        guard_.reset();
+        let_go_locked(why);
+    }
+}
+
+void allocation::let_go_locked(fate why) noexcept {
+    guard_.reset();
+    const bool unused = locks_ == 0 && pins_ == 0;
+    if (spares_ == nullptr || why != fate::freed || !unused || !spares_->keep(memory_, kind_)) {
         memory_->release();
     }
 }

@@ -5,6 +5,7 @@
 #include "device/device.hpp"
 #include "guard.hpp"
 #include "lasting_mutex.hpp"
+#include "spare_memory.hpp"
 
 #include <vcsm/lock.hpp>
 
@@ -84,9 +85,18 @@ class VCSM_API allocation {
         copy_to(another, offset, bytes);
         put_in_place();
         fate_.store(fate::freed, std::memory_order_release);
-        guard_.reset();
-        memory_->release();
+        let_go_locked(fate::freed);
     }
+
+    /// From now on, what is freed unlocked goes to `spares`, for the next allocation of that kind; unless
+    /// never_recycle() was called. The caller has the allocation to itself.
+    void recycle(spare_memory& spares, const spare_kind& kind) noexcept {
+        spares_ = &spares;
+        kind_ = kind;
+    }
+    [[nodiscard]] bool recycles() const noexcept { return kind_.bytes > 0; }
+    /// Somebody has a descriptor of it, who keeps the memory as it is. The caller holds mutex().
+    void never_recycle() noexcept { spares_ = nullptr; }
 
     /// VideoCore's handle and the descriptors go; the mapping stays until the object's end.
     void release(fate why) noexcept;
@@ -104,6 +114,7 @@ class VCSM_API allocation {
     void throw_if_locked() const;
     void end_access_locked(access_kind kind, bool clean);
     void copy_to(allocation& another, std::size_t offset, std::size_t bytes);
+    void let_go_locked(fate why) noexcept;
     void unmap_if_unused() noexcept;
     [[noreturn]] void rethrow(const char* operation) const;
 
@@ -120,7 +131,9 @@ class VCSM_API allocation {
     lasting_mutex mutex_;
     unsigned locks_ = 0;
     unsigned pins_ = 0;
-    bool unmaps_ = false;                  // when locks_ and pins_ are 0
+    bool unmaps_ = false; // when locks_ and pins_ are 0
+    spare_memory* spares_ = nullptr;
+    spare_kind kind_;                      // without bytes: it does not recycle
     std::unique_ptr<detail::guard> guard_; // ends before the memory, which may be given to others
 };
 

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 
 #include <pthread.h>
@@ -84,6 +85,7 @@ std::vector<std::shared_ptr<reference>> service::stop_locked() noexcept {
     for (memory_owner* const owner : owners_) {
         owner->stop(fate::stopped);
     }
+    spares_.release_all();
     device_->close();
     device_.reset();
     holders_ = 0;
@@ -126,6 +128,7 @@ void service::use(std::string_view device) {
     std::string wanted{device};
     auto opened = device::open(device);
     if (device_) {
+        spares_.release_all();
         device_ = std::move(opened); // those who hold the service hold it on
     } else {
         run_on(std::move(opened));
@@ -178,7 +181,7 @@ auto service::with_device(Make&& make, starting how) {
 
 std::shared_ptr<allocation> service::make_allocation(const std::shared_ptr<device::device>& from, std::size_t size,
                                                      std::string_view name, const block_options& options,
-                                                     const char* operation) {
+                                                     const char* operation, freeing later) {
     if (size == 0) {
         throw std::invalid_argument{"cannot " + std::string{operation} + " block \"" + std::string{name} +
                                     "\": a block has at least 1 byte"};
@@ -198,20 +201,56 @@ std::shared_ptr<allocation> service::make_allocation(const std::shared_ptr<devic
     about.device = from->name();
     about.block = name;
     about.bytes = size;
+    const spare_kind kind{kernel::round_up_to_pages(size), options.cache, options.alignment};
     try {
-        return std::make_shared<allocation>(from,
-                                            from->allocate({size, std::string{name}, options.cache, options.alignment}),
-                                            std::string{name}, options.alignment);
+        std::shared_ptr<allocation> made;
+        if (later == freeing::to_next) {
+            made = make_recycled(from, kind, name);
+        }
+        if (!made) {
+            made = std::make_shared<allocation>(
+                from, allocate_on(*from, {size, std::string{name}, options.cache, options.alignment}),
+                std::string{name}, options.alignment);
+        }
+        if (later == freeing::to_next) {
+            made->recycle(spares_, kind);
+        }
+        return made;
     } catch (...) {
         rethrow_about(std::move(about));
     }
 }
 
+std::unique_ptr<device::memory> service::allocate_on(device::device& from, const device::request& wanted) {
+    try {
+        return from.allocate(wanted);
+    } catch (const out_of_memory&) {
+        if (spares_.release_all() == 0) {
+            throw;
+        }
+    }
+    return from.allocate(wanted);
+}
+
+std::shared_ptr<allocation> service::make_recycled(const std::shared_ptr<device::device>& from, const spare_kind& kind,
+                                                   std::string_view name) {
+    std::unique_ptr<device::memory> spare = spares_.take(kind);
+    if (!spare) {
+        return nullptr;
+    }
+    auto made = std::make_shared<allocation>(from, std::move(spare), std::string{name}, kind.alignment);
+    // As the driver's memory is: zero, for the CPU and for VideoCore.
+    held_lock held{made, access_kind::overwrite};
+    std::memset(made->data(), 0, made->capacity());
+    held.unlock();
+    return made;
+}
+
 std::shared_ptr<reference> service::allocate(std::size_t size, std::string_view name, const block_options& options,
-                                             starting how) {
+                                             starting how, freeing later) {
     return with_device(
         [&](const std::shared_ptr<device::device>& from) {
-            auto memory = make_allocation(from, size, name, options, "allocate");
+            auto memory = make_allocation(from, size, name, options, "allocate", later);
             return registry_.enter(std::make_shared<block>(std::move(memory), 0, size, std::string{name}));
         },
         how);
@@ -369,7 +408,9 @@ void service::resize(const reference& of, std::size_t size) {
     block& which = of.get();
     const std::shared_ptr<allocation> old = which.memory();
     try {
-        move(which, make_allocation(device_, size, which.name(), {old->granted_cache(), old->alignment()}, "resize"),
+        move(which,
+             make_allocation(device_, size, which.name(), {old->granted_cache(), old->alignment()}, "resize",
+                             old->recycles() ? freeing::to_next : freeing::to_driver),
              size, true, [&](device::memory& memory) { device_->before_resize(memory, size); });
     } catch (...) {
         failure about;
@@ -432,6 +473,7 @@ void service::after_fork_in_child() {
     }
     own.owners_.clear();
     own.registry_.forget_in_child();
+    own.spares_.abandon();
     if (own.device_) {
         own.device_->abandon();
         // Its destructor may need what another thread of the parent held at that moment: it stays as it is.

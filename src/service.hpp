@@ -26,6 +26,9 @@ namespace vcsm::detail {
 /// What making a block does where the service does not run: starts it, or throws vcsm::error (ENODEV).
 enum class starting : unsigned char { if_needed, never };
 
+/// What becomes of memory that is freed: the driver gets it, or the next block of the same kind (see spare_memory).
+enum class freeing : unsigned char { to_driver, to_next };
+
 /// Something that has allocations which are no blocks of their own: a pool. The service tells it when they end.
 class memory_owner {
   public:
@@ -70,7 +73,8 @@ class VCSM_API service {
 
     /// A new block. Throws what the constructor of vcsm::shared_memory throws.
     [[nodiscard]] std::shared_ptr<reference> allocate(std::size_t size, std::string_view name,
-                                                      const block_options& options, starting how = starting::if_needed);
+                                                      const block_options& options, starting how = starting::if_needed,
+                                                      freeing later = freeing::to_driver);
     /// See vcsm::shared_memory::from_dmabuf().
     [[nodiscard]] std::shared_ptr<reference> import_dmabuf(int descriptor, std::string_view name, std::size_t size,
                                                            starting how = starting::if_needed);
@@ -145,7 +149,11 @@ class VCSM_API service {
     auto with_device(Make&& make, starting how = starting::if_needed);
     [[nodiscard]] std::shared_ptr<allocation> make_allocation(const std::shared_ptr<device::device>& from,
                                                               std::size_t size, std::string_view name,
-                                                              const block_options& options, const char* operation);
+                                                              const block_options& options, const char* operation,
+                                                              freeing later = freeing::to_driver);
+    [[nodiscard]] std::unique_ptr<device::memory> allocate_on(device::device& from, const device::request& wanted);
+    [[nodiscard]] std::shared_ptr<allocation> make_recycled(const std::shared_ptr<device::device>& from,
+                                                            const spare_kind& kind, std::string_view name);
     /// Throws std::length_error where the block has fewer than `size` bytes.
     [[nodiscard]] std::shared_ptr<reference> own_block_of(int descriptor, std::size_t size);
     void start_locked();
@@ -172,6 +180,7 @@ class VCSM_API service {
     std::uint64_t holders_ = 0;
     std::uint64_t bare_holders_ = 0; // those of them that no object carries
     registry registry_;
+    spare_memory spares_;             // of device_
     mutable std::mutex owners_mutex_; // of the next; taken with operations_ held
     std::vector<memory_owner*> owners_;
 };

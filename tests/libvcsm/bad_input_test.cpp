@@ -2,6 +2,7 @@
 #include "running.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -161,7 +162,10 @@ TEST_F(bad_input, threads_that_lock_resize_and_free_the_same_handle_harm_nothing
         }
         ASSERT_EQ(vcsm_usr_address(handle), nullptr);
     }
-    EXPECT_TRUE(vcsm::videocore::list().empty());
+    EXPECT_TRUE(vcsm::blocks().empty());
+    if (std::getenv("VCSM_POOL") == nullptr) { // which keeps the memory for the next block
+        EXPECT_TRUE(vcsm::videocore::list().empty());
+    }
 }
 
 } // namespace
