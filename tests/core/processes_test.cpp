@@ -117,7 +117,7 @@ TEST_F(listing, without_proc_it_says_so) {
 
 class looking_into : public testing::Test {
   protected:
-    looking_into() : block_{fakes::make_dma_buf(in_, "system", 8192)} {
+    looking_into() : block_{fakes::make_dma_buf(in_, "system", fakes::in_pages(8192))} {
         in_.its_descriptors[7] = block_;
         (void)!::pwrite(block_->backing, "held by another", 15, 4096);
         target_ = fakes::make_memfd(0);
@@ -143,8 +143,8 @@ class looking_into : public testing::Test {
 
 TEST_F(looking_into, a_block_of_another_process_is_copied_whole_while_it_is_locked_for_reading) {
     ASSERT_EQ(errno_of(in_.other_process, 7), 0) << said_;
-    EXPECT_EQ(copied_, 8192U);
-    EXPECT_EQ(::lseek(target_, 0, SEEK_END), 8192);
+    EXPECT_EQ(copied_, fakes::in_pages(8192));
+    EXPECT_EQ(::lseek(target_, 0, SEEK_END), static_cast<off_t>(fakes::in_pages(8192)));
     char text[16] = {};
     EXPECT_EQ(::pread(target_, text, 15, 4096), 15);
     EXPECT_STREQ(text, "held by another");

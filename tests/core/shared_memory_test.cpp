@@ -311,6 +311,7 @@ TEST_P(blocks_under_faults, leave_nothing_behind_and_say_what_failed) {
 }
 
 TEST_F(blocks, ten_thousand_live_at_once_where_a_process_may_have_1024_descriptors) {
+    start({}, "256M"); // a page each may be 16 KiB
     rlimit before{};
     ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
     const rlimit few{std::min<rlim_t>(1024, before.rlim_max), before.rlim_max};

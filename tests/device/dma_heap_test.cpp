@@ -27,11 +27,13 @@ TEST_F(dma_heap, a_block_is_one_allocation_of_the_heap) {
     EXPECT_EQ(in_.log.at(0), "open /dev/dma_heap/system r cloexec");
     in_.forget();
     auto block = device->allocate({5000, "frame", cache_mode::none, 1});
-    EXPECT_THAT(in_.log, ElementsAre("ioctl /dev/dma_heap/system c0184800", "mmap dma-buf 8192 shared at 0",
-                                     "ioctl dma-buf 40086201"));
-    EXPECT_THAT(in_.requests.at(0).argument, "00200000 00000000 00000000 02000800 00000000 00000000");
+    const std::size_t bytes = fakes::in_pages(5000);
+    EXPECT_THAT(in_.log,
+                ElementsAre("ioctl /dev/dma_heap/system c0184800",
+                            "mmap dma-buf " + std::to_string(bytes) + " shared at 0", "ioctl dma-buf 40086201"));
+    EXPECT_THAT(in_.requests.at(0).argument, fakes::word(bytes) + " 00000000 00000000 02000800 00000000 00000000");
     EXPECT_EQ(block->granted_cache(), cache_mode::host) << "a heap's memory is cached, whatever was asked for";
-    EXPECT_EQ(block->capacity(), 8192U);
+    EXPECT_EQ(block->capacity(), bytes);
     EXPECT_EQ(driver_.blocks.last()->name, "frame");
     EXPECT_THROW((void)block->videocore_handle(), vcsm::not_supported);
     EXPECT_THROW((void)block->bus_address(), vcsm::not_supported);
@@ -57,7 +59,7 @@ TEST_F(dma_heap, an_alignment_beyond_a_page_is_kept_and_leaves_no_room_mapped) {
         auto block = device->allocate({12288, "x", cache_mode::host, alignment});
         EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block->data()) % alignment, 0U);
         block->data()[12287] = std::byte{1};
-        EXPECT_EQ(in_.mapped_bytes(), 12288U);
+        EXPECT_EQ(in_.mapped_bytes(), fakes::in_pages(12288));
         block.reset();
         EXPECT_EQ(in_.mapped_bytes(), 0U);
         EXPECT_TRUE(in_.crashes.empty());
@@ -82,10 +84,11 @@ TEST_F(dma_heap, each_refusal_is_passed_on_and_leaves_nothing) {
 
 TEST_F(dma_heap, contiguous_memory_that_is_used_up_is_out_of_memory) {
     fakes::heap_driver contiguous{in_, "linux,cma", true};
-    contiguous.free_bytes = 4096;
+    const std::size_t page = fakes::in_pages(1);
+    contiguous.free_bytes = page;
     const auto device = vcsm::device::open_dma_heap("linux,cma");
-    EXPECT_THROW((void)device->allocate({8192, "x", cache_mode::host, 1}), vcsm::out_of_memory);
-    EXPECT_NO_THROW((void)device->allocate({4096, "x", cache_mode::host, 1}));
+    EXPECT_THROW((void)device->allocate({2 * page, "x", cache_mode::host, 1}), vcsm::out_of_memory);
+    EXPECT_NO_THROW((void)device->allocate({page, "x", cache_mode::host, 1}));
 }
 
 TEST_F(dma_heap, more_than_the_system_has_is_never_asked_of_a_heap_that_refuses_nothing) {

@@ -47,6 +47,16 @@ std::string hexadecimal(const void* data, std::size_t bytes) {
     return text;
 }
 
+std::size_t in_pages(std::size_t bytes) {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    return (bytes + page - 1) / page * page;
+}
+
+std::string word(std::size_t value) {
+    const auto bits = static_cast<std::uint32_t>(value);
+    return hexadecimal(&bits, sizeof bits);
+}
+
 int make_memfd(std::size_t bytes) {
     const int made = ::memfd_create("fake", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (made < 0 || ::ftruncate(made, static_cast<off_t>(bytes)) != 0) {

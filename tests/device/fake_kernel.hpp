@@ -18,6 +18,11 @@
 
 namespace fakes {
 
+/// Bytes in whole pages of this system, as drivers give memory.
+[[nodiscard]] std::size_t in_pages(std::size_t bytes);
+/// A word of 32 bits as the records of arguments show it.
+[[nodiscard]] std::string word(std::size_t value);
+
 /// Something that a descriptor can stand for.
 struct object {
     object() = default;

@@ -44,20 +44,24 @@ TEST_F(mailbox, a_block_is_allocated_locked_and_mapped_where_the_cpu_sees_it) {
     open();
     auto block = device_->allocate({5000, "x", cache_mode::host, 1});
     const std::string ioctl = sizeof(void*) == 8 ? "ioctl /dev/vcio c0086400" : "ioctl /dev/vcio c0046400";
-    EXPECT_THAT(in_.log, ElementsAre(ioctl, ioctl, "mmap /dev/mem 8192 shared at " + std::to_string(0x1e000000)));
-    EXPECT_EQ(in_.requests.at(0).argument,
-              "24000000 00000000 0c000300 0c000000 00000000 00200000 00100000 04000000 00000000");
+    const std::size_t bytes = fakes::in_pages(5000);
+    EXPECT_THAT(in_.log,
+                ElementsAre(ioctl, ioctl,
+                            "mmap /dev/mem " + std::to_string(bytes) + " shared at " + std::to_string(0x1e000000)));
+    EXPECT_EQ(in_.requests.at(0).argument, "24000000 00000000 0c000300 0c000000 00000000 " + fakes::word(bytes) + " " +
+                                               fakes::word(fakes::in_pages(1)) + " 04000000 00000000");
     EXPECT_EQ(in_.requests.at(1).argument, "1c000000 00000000 0d000300 04000000 00000000 01000000 00000000");
     EXPECT_EQ(block->videocore_handle(), 1U);
     EXPECT_EQ(block->bus_address(), 0xde000000U);
     EXPECT_EQ(block->granted_cache(), cache_mode::none) << "nothing could make the CPU's cache agree";
-    EXPECT_TRUE(std::all_of(block->data(), block->data() + 8192, [](std::byte b) { return b == std::byte{}; }));
+    EXPECT_TRUE(std::all_of(block->data(), block->data() + bytes, [](std::byte b) { return b == std::byte{}; }));
     in_.forget();
     block->begin_access(direction::read_write);
     block->end_access(direction::read_write);
     EXPECT_TRUE(in_.log.empty());
     block.reset();
-    EXPECT_THAT(in_.log, ElementsAre("mmap anonymous 8192 private fixed at 0", ioctl, ioctl, "munmap 8192"));
+    EXPECT_THAT(in_.log, ElementsAre("mmap anonymous " + std::to_string(bytes) + " private fixed at 0", ioctl, ioctl,
+                                     "munmap " + std::to_string(bytes)));
     EXPECT_EQ(in_.requests.at(0).argument, "1c000000 00000000 0e000300 04000000 00000000 01000000 00000000");
     EXPECT_EQ(in_.requests.at(1).argument, "1c000000 00000000 0f000300 04000000 00000000 01000000 00000000");
     expect_nothing_left();

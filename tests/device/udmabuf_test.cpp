@@ -23,10 +23,12 @@ TEST_F(udmabuf, a_block_is_made_of_pages_that_cannot_be_cut_off) {
     EXPECT_EQ(in_.log.at(0), "open /dev/udmabuf rw cloexec");
     in_.forget();
     auto block = device->allocate({5000, "x", cache_mode::none, 1});
+    const std::size_t bytes = fakes::in_pages(5000);
     EXPECT_THAT(in_.log,
-                ElementsAre("memfd_create cloexec sealing", "ftruncate 8192", "seal 2", "ioctl /dev/udmabuf 40187542",
-                            "mmap dma-buf 8192 shared at 0", "ioctl dma-buf 40086201", "close memfd"));
-    EXPECT_EQ(in_.requests.at(0).argument.substr(9), "01000000 00000000 00000000 00200000 00000000");
+                ElementsAre("memfd_create cloexec sealing", "ftruncate " + std::to_string(bytes), "seal 2",
+                            "ioctl /dev/udmabuf 40187542", "mmap dma-buf " + std::to_string(bytes) + " shared at 0",
+                            "ioctl dma-buf 40086201", "close memfd"));
+    EXPECT_EQ(in_.requests.at(0).argument.substr(9), "01000000 00000000 00000000 " + fakes::word(bytes) + " 00000000");
     EXPECT_EQ(block->granted_cache(), cache_mode::host);
     EXPECT_TRUE(in_.crashes.empty());
     block.reset();

@@ -60,10 +60,11 @@ TEST_F(v3d, the_render_node_of_a_raspberry_pi_is_found_among_others) {
 TEST_F(v3d, a_buffer_of_v3d_has_an_address_and_no_descriptor_until_it_is_exported) {
     open("v3d");
     auto block = device_->allocate({5000, "qpu", cache_mode::host, 1});
-    EXPECT_THAT(in_.log,
-                ElementsAre("ioctl /dev/dri/renderD129 c0106442", "ioctl /dev/dri/renderD129 c0106443",
-                            "mmap /dev/dri/renderD129 8192 shared at " + std::to_string(std::uint64_t{1} << 28U)));
-    EXPECT_EQ(in_.requests.at(0).argument, "00200000 00000000 00000000 00000000");
+    const std::size_t bytes = fakes::in_pages(5000);
+    EXPECT_THAT(in_.log, ElementsAre("ioctl /dev/dri/renderD129 c0106442", "ioctl /dev/dri/renderD129 c0106443",
+                                     "mmap /dev/dri/renderD129 " + std::to_string(bytes) + " shared at " +
+                                         std::to_string(std::uint64_t{1} << 28U)));
+    EXPECT_EQ(in_.requests.at(0).argument, fakes::word(bytes) + " 00000000 00000000 00000000");
     EXPECT_EQ(in_.requests.at(1).argument, "01000000 00000000 00000000 00000000");
     EXPECT_EQ(block->bus_address(), 0x10000U);
     EXPECT_EQ(block->granted_cache(), cache_mode::none);

@@ -25,6 +25,11 @@ constexpr unsigned long alloc_number = 0x80404a5a;
 constexpr unsigned long import_number = 0x80404a5b;
 constexpr unsigned long sync_number = 0x40086200;
 
+// The record of mapping so many bytes of a dma-buf.
+std::string mapped(std::size_t bytes) {
+    return "mmap dma-buf " + std::to_string(fakes::in_pages(bytes)) + " shared at 0";
+}
+
 class vcsm_cma : public testing::Test {
   protected:
     void open() {
@@ -233,10 +238,11 @@ TEST_F(vcsm_cma_with_heap, a_cached_block_is_the_heaps_memory_that_the_driver_im
     open();
     EXPECT_TRUE(device_->gives().host_cache);
     const auto block = device_->allocate({5000, "frame", cache_mode::host, 1});
-    EXPECT_THAT(in_.log, ElementsAre("ioctl /dev/dma_heap/linux,cma c0184800", "mmap dma-buf 8192 shared at 0",
-                                     "ioctl /dev/vcsm-cma 80404a5b", "mmap dma-buf 4096 shared at 0", "close dma-buf",
-                                     "ioctl dma-buf 40086201"));
-    EXPECT_THAT(in_.arguments_of(0xc0184800), ElementsAre("00200000 00000000 00000000 02000800 00000000 00000000"));
+    EXPECT_THAT(in_.log,
+                ElementsAre("ioctl /dev/dma_heap/linux,cma c0184800", mapped(5000), "ioctl /dev/vcsm-cma 80404a5b",
+                            mapped(1), "close dma-buf", "ioctl dma-buf 40086201"));
+    EXPECT_THAT(in_.arguments_of(0xc0184800),
+                ElementsAre(fakes::word(fakes::in_pages(5000)) + " 00000000 00000000 02000800 00000000 00000000"));
     EXPECT_EQ(in_.arguments_of(import_number).at(0).substr(9), // behind the descriptor
               "00000000 6672616d 65000000 00000000 00000000 00000000 00000000 00000000 00000000 "
               "ffffffff 00000000 00000000 00000000 00000000 00000000");
@@ -347,13 +353,13 @@ TEST_F(vcsm_cma, an_import_is_proven_then_given_to_the_driver) {
     open();
     const int given = foreign("linux,cma");
     auto block = device_->import_dmabuf(given, "theirs");
-    EXPECT_THAT(in_.log, ElementsAre("ioctl dma-buf 40086200", "mmap dma-buf 8192 shared at 0",
-                                     "ioctl /dev/vcsm-cma 80404a5b", "mmap dma-buf 4096 shared at 0", "close dma-buf"));
+    EXPECT_THAT(in_.log, ElementsAre("ioctl dma-buf 40086200", mapped(8192), "ioctl /dev/vcsm-cma 80404a5b", mapped(1),
+                                     "close dma-buf"));
     EXPECT_THAT(in_.arguments_of(sync_number), ElementsAre("ffffffff ffffffff"));
     EXPECT_THAT(in_.arguments_of(import_number).at(0),
                 HasSubstr(" 00000000 74686569 72730000 00000000 00000000 00000000 00000000 00000000 00000000 "
                           "ffffffff 00000000 00000000 00000000 00000000 00000000"));
-    EXPECT_EQ(block->capacity(), 8192U);
+    EXPECT_EQ(block->capacity(), fakes::in_pages(8192));
     EXPECT_EQ(block->videocore_handle(), 1U);
     EXPECT_EQ(block->granted_cache(), cache_mode::host);
 

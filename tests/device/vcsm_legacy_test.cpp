@@ -35,11 +35,14 @@ class vcsm_legacy : public testing::Test {
 
 TEST_F(vcsm_legacy, a_block_is_allocated_mapped_at_its_handle_and_kept_locked) {
     auto block = device_->allocate({5000, "ls_grid", cache_mode::host, 1});
-    EXPECT_THAT(in_.log, ElementsAre("ioctl /dev/vcsm 8030495a", "mmap /dev/vcsm 8192 shared at 4096",
-                                     "ioctl /dev/vcsm 8008495c", "ioctl /dev/vcsm 80104969", "ioctl /dev/vcsm 8010496a",
-                                     "ioctl /dev/vcsm 800c4962"));
-    EXPECT_EQ(in_.requests.at(0).argument, "00200000 01000000 01000000 6c735f67 72696400 00000000 00000000 00000000 "
-                                           "00000000 00000000 00000000 00000000");
+    const std::size_t bytes = fakes::in_pages(5000);
+    EXPECT_THAT(in_.log,
+                ElementsAre("ioctl /dev/vcsm 8030495a", "mmap /dev/vcsm " + std::to_string(bytes) + " shared at 4096",
+                            "ioctl /dev/vcsm 8008495c", "ioctl /dev/vcsm 80104969", "ioctl /dev/vcsm 8010496a",
+                            "ioctl /dev/vcsm 800c4962"));
+    EXPECT_EQ(in_.requests.at(0).argument, fakes::word(bytes) +
+                                               " 01000000 01000000 6c735f67 72696400 00000000 00000000 00000000 "
+                                               "00000000 00000000 00000000 00000000");
     EXPECT_EQ(in_.requests.at(1).argument, "00100000 00000000");
     EXPECT_EQ(block->granted_cache(), cache_mode::host);
     EXPECT_EQ(block->videocore_handle(), 1U);
@@ -80,8 +83,8 @@ TEST_F(vcsm_legacy, the_addresses_are_taken_back_before_the_driver_unmaps_them) 
     auto block = device_->allocate({4096, "x", cache_mode::none, 1});
     in_.forget();
     block->release();
-    EXPECT_THAT(in_.log, ElementsAre("mmap anonymous 4096 private fixed at 0", "ioctl /dev/vcsm 8008495e",
-                                     "ioctl /dev/vcsm 80044961"));
+    EXPECT_THAT(in_.log, ElementsAre("mmap anonymous " + std::to_string(fakes::in_pages(4096)) + " private fixed at 0",
+                                     "ioctl /dev/vcsm 8008495e", "ioctl /dev/vcsm 80044961"));
     block->data()[0] = std::byte{1}; // whoever still looks at it harms nobody
     block->end_access(direction::write);
     block.reset();

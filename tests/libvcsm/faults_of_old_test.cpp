@@ -17,6 +17,11 @@ namespace {
 using fault_of_old = libvcsm_tests::running;
 
 TEST_F(fault_of_old, five_hundred_and_thirteen_blocks_at_once) {
+    vcsm_exit();
+    ::setenv("VCSM_SIM_MEMORY", "256M", 1); // a page each may be 16 KiB
+    vcsm::videocore::reset();
+    ASSERT_EQ(vcsm_init(), 0);
+    ::unsetenv("VCSM_SIM_MEMORY");
     std::vector<unsigned> handles;
     for (int i = 0; i < 10000; ++i) {
         handles.push_back(vcsm_malloc(100, "one of many"));
