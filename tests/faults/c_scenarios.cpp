@@ -156,6 +156,32 @@ void allocate(trial& now, unsigned cache) {
     now.expect(vcsm::blocks().empty(), "it is there after it was freed");
 }
 
+/// Of what was used and freed. With VCSM_POOL=1 it is the same memory.
+void allocate_again(trial& now, unsigned cache) {
+    const session running{now};
+    const auto mode = static_cast<VCSM_CACHE_TYPE_T>(cache);
+    const unsigned first = vcsm_malloc_cache(block_bytes, mode, "first");
+    now.expect(write_all_of(first, pattern(block_bytes, 9)), "it cannot be written");
+    now.act("free", [&] { vcsm_free(first); });
+    for (int round = 0; round < 2; ++round) {
+        unsigned handle = 0;
+        const bool made = now.ask("malloc again", [&] {
+            return errno_unless([&] {
+                handle = vcsm_malloc_cache(block_bytes, mode, "next");
+                return handle != 0;
+            });
+        });
+        now.expect(vcsm::blocks().size() == (made ? 1U : 0U), "a block that could not be made is there");
+        if (made) {
+            const std::vector<unsigned char> zeros(block_bytes);
+            now.expect(videocore_sees(handle, zeros) && holds(handle, zeros), "memory that is used again is not zero");
+            now.expect(write_all_of(handle, pattern(block_bytes, 5)), "it cannot be written");
+        }
+        now.act("free", [&] { vcsm_free(handle); }); // of 0, too
+        now.expect(vcsm::blocks().empty(), "it is there after it was freed");
+    }
+}
+
 void copy(trial& now, unsigned cache) {
     const session running{now};
     const unsigned handle = vcsm_malloc_cache(block_bytes, static_cast<VCSM_CACHE_TYPE_T>(cache), "copied");
@@ -462,6 +488,8 @@ std::vector<scenario> c_scenarios() {
         {"c_malloc", on, [](trial& now) { allocate(now, VCSM_CACHE_TYPE_NONE); }},
         {"c_malloc_cached", on, [](trial& now) { allocate(now, VCSM_CACHE_TYPE_HOST); }},
         {"c_malloc_pinned", on, [](trial& now) { allocate(now, VCSM_CACHE_TYPE_HOST | 0x80U); }},
+        {"c_malloc_again", on, [](trial& now) { allocate_again(now, VCSM_CACHE_TYPE_NONE); }},
+        {"c_malloc_again_cached", on, [](trial& now) { allocate_again(now, VCSM_CACHE_TYPE_HOST); }},
         {"c_copy_uncached", on, [](trial& now) { copy(now, VCSM_CACHE_TYPE_NONE); }},
         {"c_copy_cached", on, [](trial& now) { copy(now, VCSM_CACHE_TYPE_HOST); }},
         {"c_nested_locks", on, nested_locks},
