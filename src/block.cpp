@@ -37,14 +37,14 @@ place block::place() const {
 }
 
 void block::give_up(fate why) noexcept {
-    std::shared_ptr<allocation> old;
-    {
+    const std::shared_ptr<allocation> old = bare_memory();
+    try {
+        auto left = std::make_shared<allocation>(*old, why);
+        // Others may have found it by its handle before that was removed, and look at it while they hold this mutex.
+        const std::lock_guard alone{old->mutex()};
         const std::lock_guard guard{mutex_};
-        old = memory_;
-        try {
-            memory_ = std::make_shared<allocation>(*old, why);
-        } catch (const std::bad_alloc&) { // then it stays mapped until the block's last object is gone
-        }
+        memory_ = std::move(left);
+    } catch (const std::bad_alloc&) { // then it stays mapped until the block's last object is gone
     }
     old->release(why);
 }
