@@ -22,22 +22,23 @@ struct held_block {
     std::uint64_t bytes = 0; ///< its whole size; of one that is only mapped, and unknown otherwise, the mapped part
     std::string exporter;    ///< the driver that made it; empty where that is not told
     std::uint64_t inode = 0; ///< the same for everybody who holds the same block
-    std::vector<int> descriptors;
-    std::uint64_t mapped_bytes = 0;
+    std::vector<int> descriptors;                  ///< the process's own numbers of it; empty where it is only mapped
+    std::uint64_t mapped_bytes = 0;                ///< of all the process's mappings of it together
     std::optional<std::uint32_t> videocore_handle; ///< root only, and only where it is certain
     std::optional<std::uint64_t> bus_address;      ///< the same
 };
 
 /// A block that VideoCore knows through /dev/vcsm-cma.
 struct videocore_block {
-    std::uint32_t videocore_handle = 0;
-    std::string name;
-    std::uint64_t bytes = 0;
-    std::uint64_t bus_address = 0;
-    bool imported = false; ///< memory of another driver's
-    bool freed = false;    ///< no process has it any more, and VideoCore holds it
+    std::uint32_t videocore_handle = 0; ///< above 0
+    std::string name;                   ///< as it was given to the driver
+    std::uint64_t bytes = 0;            ///< whole pages
+    std::uint64_t bus_address = 0;      ///< of its first byte
+    bool imported = false;              ///< memory of another driver's
+    bool freed = false;                 ///< no process has it any more, and VideoCore holds it
 };
 
+/// What list_shared_blocks() found.
 struct shared_blocks {
     std::vector<held_block> held;            ///< by process, then in the order of its descriptors
     std::vector<videocore_block> videocores; ///< root only, on a board with /dev/vcsm-cma

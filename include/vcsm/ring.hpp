@@ -38,7 +38,9 @@ class VCSM_API ring {
     /// Throws std::invalid_argument for 0 blocks, std::length_error for 2^31 or more, and what the constructor of
     /// vcsm::shared_memory throws; then nothing is left behind.
     ring(std::size_t blocks, std::size_t bytes, std::string_view name = {}, block_options options = {});
+    /// The other ring is empty afterwards, and may only be destroyed or assigned to.
     ring(ring&&) noexcept;
+    /// The same; what this ring had is freed.
     ring& operator=(ring&&) noexcept;
     ~ring();
 

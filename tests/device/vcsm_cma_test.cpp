@@ -114,13 +114,13 @@ TEST_F(vcsm_cma, a_node_that_cannot_be_opened_says_why) {
 TEST_F(vcsm_cma, an_uncached_block_is_one_allocation_of_the_driver) {
     open();
     const auto block = device_->allocate({5000, "ls_grid", cache_mode::none, 1});
-    EXPECT_THAT(in_.log,
-                ElementsAre("ioctl /dev/vcsm-cma 80404a5a", "mmap dma-buf 8192 shared at 0", "ioctl dma-buf 40086201"));
+    EXPECT_THAT(in_.log, ElementsAre("ioctl /dev/vcsm-cma 80404a5a", mapped(5000), "ioctl dma-buf 40086201"));
     EXPECT_THAT(in_.arguments_of(alloc_number),
-                ElementsAre("00200000 01000000 00000000 00000000 "
+                ElementsAre(fakes::word(fakes::in_pages(5000)) +
+                            " 01000000 00000000 00000000 "
                             "6c735f67 72696400 00000000 00000000 00000000 00000000 00000000 00000000 "
                             "ffffffff 00000000 00000000 00000000"));
-    EXPECT_EQ(block->capacity(), 8192U);
+    EXPECT_EQ(block->capacity(), fakes::in_pages(5000));
     EXPECT_EQ(block->granted_cache(), cache_mode::none);
     EXPECT_EQ(block->videocore_handle(), 1U);
     EXPECT_EQ(block->bus_address(), 0xc2000000U);
@@ -167,7 +167,7 @@ TEST_F(vcsm_cma, releasing_closes_the_descriptor_and_the_end_unmaps) {
     EXPECT_THAT(in_.log, ElementsAre("close dma-buf"));
     block->data()[4095] = std::byte{1}; // whoever still looks at it may
     block.reset();
-    EXPECT_THAT(in_.log, ElementsAre("close dma-buf", "munmap 4096"));
+    EXPECT_THAT(in_.log, ElementsAre("close dma-buf", "munmap " + std::to_string(fakes::in_pages(4096))));
     expect_nothing_left("the end");
 }
 
