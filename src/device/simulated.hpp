@@ -17,10 +17,11 @@ inline constexpr std::size_t simulated_max_bytes = static_cast<std::size_t>(PTRD
 /// no sense, or there is no memory for it.
 [[nodiscard]] std::shared_ptr<device> open_simulated();
 
-/// This process's simulated VideoCore, made at the first call. Throws as open_simulated().
-[[nodiscard]] std::shared_ptr<videocore::model> simulated_videocore();
+/// This process's simulated VideoCore, made at the first call. Throws as open_simulated(). This and the next are
+/// exported for the tests of the face in Python.
+[[nodiscard, gnu::visibility("default")]] std::shared_ptr<videocore::model> simulated_videocore();
 /// Whether there is one now.
-[[nodiscard]] bool simulated_exists() noexcept;
+[[nodiscard, gnu::visibility("default")]] bool simulated_exists() noexcept;
 /// The next call of simulated_videocore() makes a new one.
 void forget_simulated_videocore() noexcept;
 /// In the child of a fork: the parent's is not this process's.

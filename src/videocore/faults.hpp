@@ -16,7 +16,7 @@ enum class operation : unsigned { alloc, import, sync, map, lock, unlock, resize
 inline constexpr std::size_t operation_count = 9;
 
 /// The operation's name in a list of faults.
-[[nodiscard]] std::string_view to_string(operation what) noexcept;
+[[nodiscard, gnu::visibility("default")]] std::string_view to_string(operation what) noexcept;
 
 /// A list of faults such as "alloc@3=ENOMEM,sync@2-5=EINTR,lock@*=EAGAIN,read@1=flip", and the counters it goes by.
 ///
@@ -24,7 +24,9 @@ inline constexpr std::size_t operation_count = 9;
 /// call: with EINTR and EAGAIN, which callers repeat, the second gets through; with any other errno every try fails.
 /// After `=` stands an errno's name or, for `read` alone, `flip`: the reading succeeds with one bit turned over. Safe
 /// to call from several threads.
-class faults {
+///
+/// Exported as kernel::scoped_calls is, so that the face in Python can be tested with it.
+class [[gnu::visibility("default")]] faults {
   public:
     /// No faults.
     faults() = default;
@@ -43,7 +45,9 @@ class faults {
     [[nodiscard]] std::uint64_t given() const noexcept;
 
     /// Whether any fault is listed.
-    [[nodiscard]] bool any() const noexcept { return !rules_.empty(); }
+    [[nodiscard]] bool any() const noexcept {
+        return !rules_.empty();
+    }
 
   private:
     struct rule {

@@ -203,7 +203,10 @@ void model::read(std::uint32_t handle, std::size_t offset, std::span<std::byte> 
     if (offset > from->capacity() || into.size() > from->capacity() - offset) {
         fail(EINVAL, "read");
     }
-    const int fault = faults_.next(operation::read);
+    int fault = faults_.next(operation::read);
+    while (fault == EINTR || fault == EAGAIN) { // repeated, as every other operation is
+        fault = faults_.next(operation::read);
+    }
     if (fault > 0) {
         fail(fault, "read");
     }

@@ -9,6 +9,7 @@
 #include <vcsm/vcsm.hpp>
 
 #include <cerrno>
+#include <cstdlib>
 #include <functional>
 #include <new>
 #include <vector>
@@ -212,6 +213,17 @@ TEST_F(mended, the_index_of_addresses_does_not_grow_with_the_places_where_blocks
         }
     }
     EXPECT_EQ(faults::living_pieces(), after_first);
+}
+
+TEST_F(mended, videocores_reading_is_repeated_when_it_is_interrupted) {
+    ::setenv("VCSM_SIM_FAULTS", "read@1-3=EINTR,read@4=EAGAIN", 1);
+    vcsm::videocore::reset();
+    shared_memory block{data_.size(), "read"};
+    block.copy_from(data_);
+    std::vector<char> got(data_.size());
+    vcsm::videocore::read(block.videocore_handle(), 0, std::as_writable_bytes(std::span{got}));
+    EXPECT_EQ(got, data_);
+    ::unsetenv("VCSM_SIM_FAULTS");
 }
 
 TEST_F(mended, an_import_of_an_own_block_asks_for_no_more_bytes_than_it_has) {
