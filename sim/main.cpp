@@ -1,6 +1,7 @@
 // vcsm-sim: a Raspberry Pi's VideoCore memory for any unmodified program.
 #include "board.hpp"
 #include "keeper.hpp"
+#include "kernel/standard_streams.hpp"
 #include "supervisor.hpp"
 #include "videocore/faults.hpp"
 
@@ -20,6 +21,7 @@ std::string from_environment(const char* name) {
 
 int main(int argc, char** argv) {
     namespace sim = vcsm::sim;
+    vcsm::kernel::fill_closed_standard_streams();
     CLI::App app{"Runs a program that was made for a Raspberry Pi's VideoCore memory on this machine.\n"
                  "It finds /dev/vcsm-cma, /dev/dma_heap and their friends, over a VideoCore in software."};
     app.set_version_flag("--version", std::string{"vcsm-sim "} + VCSM_VERSION);

@@ -1,6 +1,7 @@
 // The command `vcsm`.
 #include "command.hpp"
 #include "interrupt.hpp"
+#include "kernel/standard_streams.hpp"
 
 #include <vcsm/vcsm.hpp>
 
@@ -85,6 +86,7 @@ int run(int argc, char** argv) {
 } // namespace tool
 
 int main(int argc, char** argv) {
+    vcsm::kernel::fill_closed_standard_streams();
     try {
         return tool::run(argc, argv);
     } catch (const tool::interrupted& by) {

@@ -85,12 +85,41 @@ void define_view(nb::module_& module) {
     nb::class_<view>(module, "View", nb::type_slots(buffer_slots))
         .def(nb::init<const block&, bool>(), nb::arg("block"), nb::arg("writes"))
         .def("unlock", &view::unlock)
+        // Not in Python: between the beginning of a function there and its first statement a signal's handler may
+        // raise, and the block would stay locked.
+        .def("__exit__",
+             [](nb::handle self, const nb::args& exception) {
+                 auto& ending = nb::cast<view&>(self);
+                 const bool ends = ending.locked();
+                 ending.unlock();
+                 // The traceback of an exception keeps the arrays of its frames alive, and it is what the user must
+                 // see.
+                 if (ends && ending.users() > 0 && exception.size() > 0 && exception[0].is_none()) {
+                     self.attr("_refuse_users")();
+                 }
+             })
         .def_prop_ro("locked", &view::locked)
         .def_prop_ro("writes", &view::writes)
         .def_prop_ro("address", &view::address)
         .def_prop_ro("size", &view::size)
         .def_prop_ro("users", &view::users);
     module.def("held_locks", &view::held);
+
+    // The same for classes that are Python's: these become methods of them.
+    const auto add_method = [&](const char* name, nb::object function) {
+        module.attr(name) = nb::steal(PyInstanceMethod_New(function.ptr()));
+    };
+    add_method("close_at_exit", nb::cpp_function([](nb::handle self, const nb::args&) {
+                   self.attr("_block").attr("close")();
+                   self.attr("close")(); // for classes derived from it
+               }));
+    add_method("unlock_at_exit", nb::cpp_function([](nb::handle self, const nb::args&) {
+                   const nb::object ending = self.attr("_view");
+                   self.attr("_view") = nb::none();
+                   if (!ending.is_none()) {
+                       ending.attr("__exit__")(nb::none(), nb::none(), nb::none());
+                   }
+               }));
 }
 
 } // namespace vcsm::python

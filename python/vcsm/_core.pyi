@@ -1,4 +1,6 @@
 import sys
+from types import TracebackType
+from typing import Any
 
 if sys.version_info >= (3, 12):
     from collections.abc import Buffer
@@ -85,6 +87,9 @@ class Ring:
 
 class View(Buffer):
     def __init__(self, block: Block, writes: bool) -> None: ...
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def unlock(self) -> None: ...
     @property
@@ -97,6 +102,9 @@ class View(Buffer):
     def size(self) -> int: ...
     @property
     def users(self) -> int: ...
+
+close_at_exit: Any
+unlock_at_exit: Any
 
 def held_locks() -> int: ...
 def set_exceptions(

@@ -117,13 +117,18 @@ class SharedMemory:
         _ = self._block.size  # raises for a block that is closed
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self,
+            exc_type: type[BaseException] | None,
+            exc: BaseException | None,
+            traceback: TracebackType | None,
+        ) -> None: ...
+
+    else:
+        # The extension's: nothing can be raised before the block is freed.
+        __exit__ = _core.close_at_exit
 
     @property
     def size(self) -> int:

@@ -175,15 +175,18 @@ class _LockedAddress:
         self._view = view
         return view.address
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        view, self._view = self._view, None
-        if view is not None:
-            view.unlock()
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self,
+            exc_type: type[BaseException] | None,
+            exc: BaseException | None,
+            traceback: TracebackType | None,
+        ) -> None: ...
+
+    else:
+        # The extension's: nothing can be raised before the block is unlocked.
+        __exit__ = _core.unlock_at_exit
 
 
 class VideoCoreSharedMemoryServiceManager:

@@ -10,7 +10,6 @@ from vcsm._arguments import extents, whole_number
 TYPE_CHECKING = False  # typing takes longer to import than all of this package
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import TracebackType
     from typing import Any, SupportsIndex, overload
 
     import numpy as np
@@ -57,27 +56,18 @@ class View(_core.View):
             return
         super().unlock()
         if self.users > 0:
-            raise BufferError(
-                f"{self.users} array(s) or memoryview(s) of block {self._name!r} outlive its lock: drop them before it "
-                "ends, or copy them; the block is unlocked, and what is written to them now need not reach VideoCore"
-            )
+            self._refuse_users()
+
+    def _refuse_users(self) -> None:
+        raise BufferError(
+            f"{self.users} array(s) or memoryview(s) of block {self._name!r} outlive its lock: drop them before it "
+            "ends, or copy them; the block is unlocked, and what is written to them now need not reach VideoCore"
+        )
 
     def __enter__(self) -> Self:
         if not self.locked:
             raise ValueError(f"this lock of block {self._name!r} has ended: take a new one")
         return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if exc_type is None:
-            self.unlock()
-        else:
-            # The exception's traceback keeps the arrays of its frames alive, and it is what the user must see.
-            super().unlock()
 
     def array(
         self,

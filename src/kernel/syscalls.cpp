@@ -15,8 +15,18 @@ void throw_errno(const char* call) {
     throw std::system_error{errno, std::generic_category(), call};
 }
 
+int above_standard_streams(int descriptor) noexcept {
+    const int saved = errno;
+    const int above = retried([&] { return system().fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); });
+    if (above >= 0) {
+        system().close(descriptor);
+    }
+    errno = saved;
+    return above >= 0 ? above : descriptor;
+}
+
 void unique_fd::reset(int descriptor) noexcept {
-    const int old = std::exchange(descriptor_, descriptor);
+    const int old = std::exchange(descriptor_, kept(descriptor));
     if (old >= 0) {
         const int saved = errno;
         // Linux has closed it even when close() says EINTR: repeating could close another thread's descriptor.
@@ -66,7 +76,7 @@ std::string_view link_of(int descriptor, std::span<char> into) noexcept {
 }
 
 unique_fd duplicate(int descriptor) {
-    unique_fd second{retried([&] { return system().fcntl(descriptor, F_DUPFD_CLOEXEC, 0); })};
+    unique_fd second{retried([&] { return system().fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); })};
     if (!second) {
         throw_errno("fcntl(F_DUPFD_CLOEXEC)");
     }

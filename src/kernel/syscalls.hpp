@@ -37,11 +37,16 @@ auto retried(Call&& call) -> decltype(call()) {
 /// std::system_error with errno and the call's name.
 [[noreturn]] void throw_errno(const char* call);
 
-/// A descriptor that is closed with its owner. Empty: -1.
+/// The same open file under a number above those of the standard streams, and the one given closed; the one given where
+/// there is no other to be had. Leaves errno as it was.
+[[nodiscard]] int above_standard_streams(int descriptor) noexcept;
+
+/// A descriptor that is closed with its owner. Empty: -1. Its number is above 2: in a program that was started with a
+/// standard stream closed, the kernel gives out that number, and what is printed would land in a block.
 class unique_fd {
   public:
     unique_fd() noexcept = default;
-    explicit unique_fd(int descriptor) noexcept : descriptor_{descriptor} {}
+    explicit unique_fd(int descriptor) noexcept : descriptor_{kept(descriptor)} {}
     unique_fd(unique_fd&& other) noexcept : descriptor_{std::exchange(other.descriptor_, -1)} {}
     unique_fd& operator=(unique_fd&& other) noexcept {
         if (this != &other) {
@@ -58,6 +63,10 @@ class unique_fd {
     void reset(int descriptor = -1) noexcept;
 
   private:
+    static int kept(int descriptor) noexcept {
+        return descriptor < 0 || descriptor > 2 ? descriptor : above_standard_streams(descriptor);
+    }
+
     int descriptor_ = -1;
 };
 

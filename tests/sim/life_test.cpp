@@ -167,6 +167,18 @@ TEST(life, strict_tells_of_writes_that_were_never_synced) {
     expect_nothing_found(live({"unsynced", "1"}));
 }
 
+TEST(life, started_without_standard_streams) {
+    const auto ends_with = [](const std::string& rest) {
+        const std::string script = "exec " VCSM_SIM_BINARY " --quiet -- " + rest;
+        return ::system(script.c_str()); // NOLINT(cert-env33-c,concurrency-mt-unsafe): a shell closes them
+    };
+    for (const std::string closed : {"<&-", ">&-", "2>&-", "<&- >&- 2>&-"}) {
+        EXPECT_EQ(ends_with("true " + closed), 0) << closed;
+        EXPECT_EQ(WEXITSTATUS(ends_with("false " + closed)), 1) << closed;
+    }
+    EXPECT_EQ(ends_with("sh -c '! echo heard 2>/dev/null' >&-"), 0) << "the program finds its stream open";
+}
+
 TEST(life, the_exit_code_is_the_programs) {
     EXPECT_EQ(simulate({"sh", "-c", "exit 7"}).status, 7);
     EXPECT_EQ(simulate({"sh", "-c", "kill -TERM $$"}).status, 128 + SIGTERM);

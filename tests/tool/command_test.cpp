@@ -46,6 +46,30 @@ TEST(the_command, says_what_a_file_may_be_to_whoever_names_none) {
                 testing::AllOf(HasSubstr("FILE"), HasSubstr("- for standard input"), HasSubstr("vcsm send photo.jpg")));
 }
 
+// The shell closes the streams; what the command opens must not come to lie under their numbers.
+TEST(the_command, started_without_standard_streams_does_what_it_can_and_says_what_not) {
+    const auto started = [](const std::string& closed, const std::string& arguments) {
+        return vcsm_tests::run({"sh", "-c", "exec " VCSM_COMMAND " " + arguments + " " + closed},
+                               {{{"VCSM_DEVICE", "simulated"}, {"VCSM_LOG", "debug"}}, {}, {}});
+    };
+    for (const char* const arguments : {"send --json " VCSM_SOURCE "/LICENSE", "devices --json", "doctor --json"}) {
+        const auto whole = started("", arguments);
+        ASSERT_EQ(whole.status, 0) << whole.err;
+        for (const char* const closed : {"<&-", "2>&-", "<&- 2>&-"}) {
+            const auto done = started(closed, arguments);
+            EXPECT_EQ(done.status, 0) << arguments << closed << done.err;
+            EXPECT_TRUE(nlohmann::json::accept(done.out)) << arguments << closed << done.out;
+        }
+        for (const char* const closed : {">&-", "<&- >&-", "<&- >&- 2>&-"}) {
+            const auto mute = started(closed, arguments);
+            EXPECT_EQ(mute.status, 1) << arguments << closed;
+            EXPECT_THAT(mute.out, IsEmpty());
+        }
+        EXPECT_THAT(started(">&-", arguments).err, HasSubstr("cannot write to standard output"));
+    }
+    EXPECT_THAT(started("<&-", "send -").err, HasSubstr("standard input"));
+}
+
 TEST(the_command, names_the_commands_to_whoever_types_none_or_another) {
     const auto known = testing::AllOf(HasSubstr("send"), HasSubstr("devices"));
     EXPECT_THAT(vcsm({}).err, known);

@@ -2,7 +2,7 @@
 
     LD_PRELOAD=SEAM scenarios.py SEAM [PATTERN]
 
-SEAM is the library that seam.cpp becomes; PATTERN names scenarios. Each runs once to count its system calls and
+SEAM is the library that seam.cpp becomes; PATTERN names scenarios. Each of them runs once to count its system calls and
 operators new, then once for each call and each errno that it can give, and once for each operator new that throws.
 """
 
