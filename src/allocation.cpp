@@ -2,12 +2,11 @@
 
 #include "copy.hpp"
 #include "log.hpp"
+#include "own_process.hpp"
 #include "refusal.hpp"
 
 #include <cerrno>
 #include <utility>
-
-#include <unistd.h>
 
 namespace vcsm::detail {
 
@@ -34,7 +33,7 @@ void throw_no_block(fate what, const std::string& block, pid_t owner) {
 allocation::allocation(std::shared_ptr<device::device> from, std::unique_ptr<device::memory> memory, std::string name,
                        std::size_t alignment)
     : device_{std::move(from)}, memory_{std::move(memory)}, name_{std::move(name)}, data_{memory_->data()},
-      capacity_{memory_->capacity()}, granted_{memory_->granted_cache()}, alignment_{alignment}, owner_{::getpid()},
+      capacity_{memory_->capacity()}, granted_{memory_->granted_cache()}, alignment_{alignment}, owner_{own_process()},
       locks_at_once_{memory_->accesses_at_once()} {
     if (guard::wanted()) {
         guard_ = guard::over(data_, capacity_, name_);
@@ -48,24 +47,15 @@ allocation::allocation(const allocation& gone, fate why)
 
 allocation::~allocation() = default;
 
-std::byte* allocation::data() const {
-    if (data_ == nullptr) {
-        throw_no_block(what_became(), name_, owner_);
-    }
-    return data_;
-}
-
 device::device& allocation::from() const {
     if (!device_) {
-        throw_no_block(what_became(), name_, owner_);
+        throw_what_became();
     }
     return *device_;
 }
 
-void allocation::throw_unless_alive() const {
-    if (const fate now = what_became(); now != fate::alive) {
-        throw_no_block(now, name_, owner_);
-    }
+void allocation::throw_what_became() const {
+    throw_no_block(what_became(), name_, owner_);
 }
 
 unsigned allocation::locks() const {
@@ -91,18 +81,12 @@ void allocation::begin(access_kind kind) {
     begin_locked(kind);
 }
 
-void allocation::begin_locked(access_kind kind) {
-    throw_unless_alive();
+void allocation::begin_guarded(access_kind kind) {
     try {
         const guard_open open{guard_.get()};
-        if (locks_ == 0) {
-            memory_->begin_access(kind == access_kind::overwrite ? device::direction::write
-                                                                 : device::direction::read_write);
-        }
+        begin_access_locked(kind);
         ++locks_;
-        if (guard_) {
-            guard_->count_lock(kind != access_kind::read);
-        }
+        guard_->count_lock(kind != access_kind::read);
     } catch (...) {
         rethrow("lock");
     }
@@ -116,35 +100,11 @@ void allocation::end(access_kind kind) {
     end_locked(kind);
 }
 
-void allocation::end_locked(access_kind kind, bool clean) {
-    --locks_;
-    if (what_became() != fate::alive) {
-        unmap_if_unused();
-        return;
-    }
-    if (guard_) {
-        guard_->count_unlock(kind != access_kind::read);
-        try {
-            const guard_open open{guard_.get()}; // cleaning reads what the lock could not, after a mere read lock
-            end_access_locked(kind, clean);
-        } catch (...) {
-            rethrow("unlock");
-        }
-        return;
-    }
-    end_access_locked(kind, clean);
-}
-
-void allocation::end_access_locked(access_kind kind, bool clean) {
-    const bool last = locks_ == 0;
-    const bool writes = clean && kind != access_kind::read;
-    if (!last && !writes) {
-        return;
-    }
+void allocation::end_guarded(access_kind kind, bool clean) {
+    guard_->count_unlock(kind != access_kind::read);
     try {
-        memory_->end_access(!writes ? device::direction::read
-                            : last  ? device::direction::read_write
-                                    : device::direction::write);
+        const guard_open open{guard_.get()}; // cleaning reads what the lock could not, after a mere read lock
+        end_access_locked(kind, clean);
     } catch (...) {
         rethrow("unlock");
     }

@@ -36,7 +36,12 @@ class VCSM_API allocation {
     ~allocation();
 
     /// Throws vcsm::no_block for what is left of one that was released.
-    [[nodiscard]] std::byte* data() const;
+    [[nodiscard]] std::byte* data() const {
+        if (data_ == nullptr) {
+            throw_what_became();
+        }
+        return data_;
+    }
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] cache_mode granted_cache() const noexcept { return granted_; }
     /// As it was asked for, in bytes.
@@ -65,9 +70,28 @@ class VCSM_API allocation {
 
     /// The parts of the above, for those who hold mutex() over more than one.
     [[nodiscard]] std::mutex& mutex() const noexcept { return mutex_.get(); }
-    void begin_locked(access_kind kind);
+    void begin_locked(access_kind kind) {
+        throw_unless_alive();
+        if (guard_) {
+            begin_guarded(kind);
+            return;
+        }
+        begin_access_locked(kind);
+        ++locks_;
+    }
     /// Without `clean`, what was written since the last clean is left in the CPU's cache.
-    void end_locked(access_kind kind, bool clean = true);
+    void end_locked(access_kind kind, bool clean = true) {
+        --locks_;
+        if (what_became() != fate::alive) {
+            unmap_if_unused();
+            return;
+        }
+        if (guard_) {
+            end_guarded(kind, clean);
+            return;
+        }
+        end_access_locked(kind, clean);
+    }
     [[nodiscard]] device::memory& locked_memory() const noexcept { return *memory_; }
     /// Null unless VCSM_GUARD=1.
     [[nodiscard]] detail::guard* locked_guard() const noexcept { return guard_.get(); }
@@ -110,9 +134,42 @@ class VCSM_API allocation {
     [[nodiscard]] fate what_became() const noexcept { return fate_.load(std::memory_order_acquire); }
 
   private:
-    void throw_unless_alive() const;
+    void throw_unless_alive() const {
+        if (what_became() != fate::alive) {
+            throw_what_became();
+        }
+    }
+    [[noreturn]] void throw_what_became() const;
     void throw_if_locked() const;
-    void end_access_locked(access_kind kind, bool clean);
+    void begin_guarded(access_kind kind);
+    void end_guarded(access_kind kind, bool clean);
+    /// The device's part of the first lock, and of the end of one. In place, so that the system call that they come to
+    /// returns through few functions.
+    void begin_access_locked(access_kind kind) {
+        if (locks_ > 0) {
+            return;
+        }
+        try {
+            memory_->begin_access(kind == access_kind::overwrite ? device::direction::write
+                                                                 : device::direction::read_write);
+        } catch (...) {
+            rethrow("lock");
+        }
+    }
+    void end_access_locked(access_kind kind, bool clean) {
+        const bool last = locks_ == 0;
+        const bool writes = clean && kind != access_kind::read;
+        if (!last && !writes) {
+            return;
+        }
+        try {
+            memory_->end_access(!writes ? device::direction::read
+                                : last  ? device::direction::read_write
+                                        : device::direction::write);
+        } catch (...) {
+            rethrow("unlock");
+        }
+    }
     void copy_to(allocation& another, std::size_t offset, std::size_t bytes);
     void let_go_locked(fate why) noexcept;
     void unmap_if_unused() noexcept;

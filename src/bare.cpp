@@ -57,72 +57,26 @@ bool service::let_go_bare() noexcept {
     return true;
 }
 
-std::byte* service::lock(std::uint32_t handle) {
-    std::byte* locked = nullptr;
-    const bool known = registry_.with_memory(handle, [&](reference& which, allocation& memory) {
-        memory.begin_locked(access_kind::write);
-        ++which.bare_locks;
-        locked = memory.data() + which.shared()->offset();
-    });
-    if (!known) {
+void service::throw_not_ended(unlocking result, std::uint32_t handle) {
+    if (result == unlocking::no_handle) {
         throw_no_handle(handle);
     }
-    return locked;
-}
-
-namespace {
-
-enum class ended : unsigned char { yes, was_not_locked, no_handle };
-
-ended end_bare_lock(const registry& handles, std::uint32_t handle, bool clean) {
-    ended result = ended::no_handle;
-    handles.with_memory(handle, [&](reference& which, allocation& memory) {
-        if (which.bare_locks == 0) {
-            result = ended::was_not_locked;
-            return;
-        }
-        result = ended::yes;
-        --which.bare_locks;
-        memory.end_locked(access_kind::write, clean);
-    });
-    return result;
-}
-
-[[noreturn]] void throw_not_locked() {
     failure about;
     about.operation = "unlock a block";
     about.remedy = "it is not locked, or its locks are those of objects, which end them";
     throw error{EPERM, std::move(about)};
 }
 
-} // namespace
-
-void service::unlock(std::uint32_t handle, bool clean) {
-    switch (end_bare_lock(registry_, handle, clean)) {
-    case ended::yes:
-        return;
-    case ended::was_not_locked:
-        throw_not_locked();
-    case ended::no_handle:
-        throw_no_handle(handle);
-    }
-}
-
-void service::unlock_at(const void* address, bool clean) {
-    const std::uint32_t handle = registry_.handle_at(address);
-    switch (end_bare_lock(registry_, handle, clean)) {
-    case ended::yes:
-        return;
-    case ended::was_not_locked:
-        for (const std::uint32_t other : registry_.others_of(handle)) {
-            if (end_bare_lock(registry_, other, clean) == ended::yes) {
-                return;
-            }
-        }
-        throw_not_locked();
-    case ended::no_handle:
+void service::unlock_another_of(unlocking result, std::uint32_t handle, bool clean) {
+    if (result == unlocking::no_handle) {
         throw std::invalid_argument{"the address is in no block"};
     }
+    for (const std::uint32_t other : registry_.others_of(handle)) {
+        if (end_bare_lock(other, clean) == unlocking::done) {
+            return;
+        }
+    }
+    throw_not_ended(result, handle);
 }
 
 cache_mode service::change_cache(std::uint32_t handle, cache_mode wanted) {

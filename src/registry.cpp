@@ -2,11 +2,9 @@
 
 #include "forked_mutex.hpp"
 #include "kernel/syscalls.hpp"
+#include "own_process.hpp"
 
 #include <algorithm>
-#include <bit>
-
-#include <unistd.h>
 
 namespace vcsm::detail {
 
@@ -28,42 +26,6 @@ registry::change::~change() {
 registry::registry() {
     tables_.push_back(std::make_unique<table>(slots_at_first));
     seen_.store(tables_.back().get(), std::memory_order_release);
-}
-
-std::size_t registry::home_of(std::uint32_t handle, std::size_t size) noexcept {
-    // Fibonacci hashing: handles come in sequence, and long-lived ones must not crowd the way of those that wrap
-    // around.
-    constexpr std::uint64_t golden = 0x9e3779b97f4a7c15;
-    const auto bits = static_cast<unsigned>(std::countr_zero(size));
-    return static_cast<std::size_t>((handle * golden) >> (64U - bits));
-}
-
-std::size_t registry::place_in(const table& in, std::uint32_t handle) noexcept {
-    if (handle == 0) {
-        return in.size;
-    }
-    for (std::size_t at = home_of(handle, in.size), tried = 0; tried < in.size;
-         at = (at + 1) & (in.size - 1), ++tried) {
-        const std::uint32_t there = in.slots[at].handle.load(std::memory_order_acquire);
-        if (there == handle) {
-            return at;
-        }
-        if (there == 0) {
-            return in.size;
-        }
-    }
-    return in.size;
-}
-
-registry::where registry::where_is(std::uint32_t handle) const noexcept {
-    return unchanged([&]() -> where {
-        const table& in = *seen_.load(std::memory_order_acquire);
-        const std::size_t at = place_in(in, handle);
-        if (at == in.size) {
-            return {};
-        }
-        return {in.slots[at].to.load(std::memory_order_acquire), in.slots[at].mutex.load(std::memory_order_acquire)};
-    });
 }
 
 std::byte* registry::address_of(std::uint32_t handle) const noexcept {
@@ -145,7 +107,7 @@ void registry::grow() {
 std::shared_ptr<allocation> registry::move(block& which, std::shared_ptr<allocation> another, std::size_t size) {
     const change guard{*this};
     if (which.handles.first == 0) {
-        throw_no_block(fate::freed, which.name(), ::getpid());
+        throw_no_block(fate::freed, which.name(), own_process());
     }
     const placed old = place_of(which);
     enter_place({another->data(), another->capacity()}, which.handles.first);
@@ -221,13 +183,13 @@ std::shared_ptr<reference> registry::enter_locked(std::shared_ptr<reference> mad
 }
 
 std::shared_ptr<reference> registry::enter(std::shared_ptr<block> to) {
-    auto made = std::make_shared<reference>(std::move(to), ::getpid());
+    auto made = std::make_shared<reference>(std::move(to), own_process());
     const change guard{*this};
     return enter_locked(std::move(made));
 }
 
 std::shared_ptr<reference> registry::enter_another(const std::shared_ptr<block>& to) {
-    auto made = std::make_shared<reference>(to, ::getpid());
+    auto made = std::make_shared<reference>(to, own_process());
     const change guard{*this};
     return to->handles.first == 0 ? nullptr : enter_locked(std::move(made));
 }

@@ -5,11 +5,13 @@
 #include "block.hpp"
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <utility>
 #include <vector>
 
 namespace vcsm::detail {
@@ -61,18 +63,21 @@ class VCSM_API registry {
     void remember_videocore_handle(std::uint32_t handle, std::uint32_t videocore_handle) noexcept;
 
     /// Calls `look(reference, allocation)` for the handle's reference while the allocation's mutex is held, so that the
-    /// block can be neither freed nor moved meanwhile; false where the handle is none.
+    /// block can be neither freed nor moved meanwhile; false where the handle is none. Always inline: processors
+    /// mispredict where the functions return to that a system call was made through, and a lock is hardly more than one
+    /// such call.
     template <class Look>
-    bool with_memory(std::uint32_t handle, Look&& look) const {
+    [[gnu::always_inline]] bool with_memory(std::uint32_t handle, Look&& look) const {
         for (;;) {
-            const where found = where_is(handle);
+            std::uint64_t version = 0;
+            const where found = where_is(handle, version);
             if (found.mutex == nullptr) {
                 return false;
             }
             // What was found may be gone by now; its mutex is not (see lasting_mutex). Once that is held, what is still
             // entered stays: freeing and moving take the entry away first, and then wait for this mutex.
             const std::lock_guard guard{*found.mutex};
-            if (where_is(handle) == found) {
+            if (version_.load(std::memory_order_acquire) == version || where_is(handle, version) == found) {
                 look(*found.to, *found.to->shared()->locked_memory());
                 return true;
             }
@@ -139,26 +144,67 @@ class VCSM_API registry {
     };
 
     /// The result of read() with nothing changed in between. read() loads everything with memory_order_acquire.
+    /// `version` becomes what it was read in; an odd number, which no version is that was looked at, if that took too
+    /// long.
     template <class Read>
-    auto unchanged(Read&& read) const noexcept {
+    auto unchanged(Read&& read, std::uint64_t& version) const noexcept {
         constexpr int patience = 100;
         for (int tried = 0; tried < patience; ++tried) {
-            const std::uint64_t before = version_.load(std::memory_order_acquire);
-            if ((before & 1U) == 0) {
+            version = version_.load(std::memory_order_acquire);
+            if ((version & 1U) == 0) {
                 const auto result = read();
-                if (version_.load(std::memory_order_relaxed) == before) {
+                if (version_.load(std::memory_order_relaxed) == version) {
                     return result;
                 }
             }
         }
+        version = ~std::uint64_t{0};
         const std::shared_lock guard{mutex_};
         return read();
     }
+    template <class Read>
+    auto unchanged(Read&& read) const noexcept {
+        std::uint64_t version = 0;
+        return unchanged(std::forward<Read>(read), version);
+    }
 
-    [[nodiscard]] static std::size_t home_of(std::uint32_t handle, std::size_t size) noexcept;
+    [[nodiscard]] static std::size_t home_of(std::uint32_t handle, std::size_t size) noexcept {
+        // Fibonacci hashing: handles come in sequence, and long-lived ones must not crowd the way of those that wrap
+        // around.
+        constexpr std::uint64_t golden = 0x9e3779b97f4a7c15;
+        const auto bits = static_cast<unsigned>(std::countr_zero(size));
+        return static_cast<std::size_t>((handle * golden) >> (64U - bits));
+    }
     /// Its place, or the table's size.
-    [[nodiscard]] static std::size_t place_in(const table& in, std::uint32_t handle) noexcept;
-    [[nodiscard]] where where_is(std::uint32_t handle) const noexcept;
+    [[nodiscard]] static std::size_t place_in(const table& in, std::uint32_t handle) noexcept {
+        if (handle == 0) {
+            return in.size;
+        }
+        for (std::size_t at = home_of(handle, in.size), tried = 0; tried < in.size;
+             at = (at + 1) & (in.size - 1), ++tried) {
+            const std::uint32_t there = in.slots[at].handle.load(std::memory_order_acquire);
+            if (there == handle) {
+                return at;
+            }
+            if (there == 0) {
+                return in.size;
+            }
+        }
+        return in.size;
+    }
+    [[nodiscard]] where where_is(std::uint32_t handle, std::uint64_t& version) const noexcept {
+        return unchanged(
+            [&]() -> where {
+                const table& in = *seen_.load(std::memory_order_acquire);
+                const std::size_t at = place_in(in, handle);
+                if (at == in.size) {
+                    return {};
+                }
+                return {in.slots[at].to.load(std::memory_order_acquire),
+                        in.slots[at].mutex.load(std::memory_order_acquire)};
+            },
+            version);
+    }
     [[nodiscard]] table& current() const noexcept { return *tables_.back(); }
     [[nodiscard]] std::shared_ptr<reference> enter_locked(std::shared_ptr<reference> made);
     [[nodiscard]] static placed place_in_memory(const allocation& memory, std::size_t offset, std::size_t size);

@@ -5,6 +5,7 @@
 #include "forked_mutex.hpp"
 #include "keep.hpp"
 #include "log.hpp"
+#include "own_process.hpp"
 #include "refusal.hpp"
 
 #include <vcsm/vcsm.hpp>
@@ -196,11 +197,6 @@ std::shared_ptr<allocation> service::make_allocation(const std::shared_ptr<devic
                                 std::to_string(size) + " bytes on " + std::string{from->name()} +
                                 ": its largest block has " + std::to_string(from->max_bytes()) + " bytes"};
     }
-    failure about;
-    about.operation = operation;
-    about.device = from->name();
-    about.block = name;
-    about.bytes = size;
     const spare_kind kind{kernel::round_up_to_pages(size), options.cache, options.alignment};
     try {
         std::shared_ptr<allocation> made;
@@ -217,6 +213,11 @@ std::shared_ptr<allocation> service::make_allocation(const std::shared_ptr<devic
         }
         return made;
     } catch (...) {
+        failure about;
+        about.operation = operation;
+        about.device = from->name();
+        about.block = name;
+        about.bytes = size;
         rethrow_about(std::move(about));
     }
 }
@@ -376,7 +377,7 @@ std::shared_ptr<reference> service::share_locked(const reference& of) {
     }
     auto another = registry_.enter_another(which.shared_from_this());
     if (!another) {
-        throw_no_block(fate::freed, of.shared()->name(), ::getpid());
+        throw_no_block(fate::freed, of.shared()->name(), own_process());
     }
     return another;
 }
@@ -431,7 +432,13 @@ bool service::free(std::uint32_t handle) noexcept {
         return false;
     }
     if (last && !ended->pooled()) {
-        ended->shared()->give_up(fate::freed);
+        // Nobody can come by it any more where this is all that holds the block: then it ends with this function, and
+        // nothing has to stand in for its memory.
+        if (ended.use_count() == 1 && ended->shared().use_count() == 1) {
+            ended->shared()->locked_memory()->release(fate::freed);
+        } else {
+            ended->shared()->give_up(fate::freed);
+        }
         return true;
     }
     // Its locks end with it. Its mutex is taken in any case: others may be looking at the handle under it.

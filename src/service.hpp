@@ -94,11 +94,33 @@ class VCSM_API service {
     /// Lets go of one such hold; false where there is none.
     bool let_go_bare() noexcept;
     /// Locks for reading and writing; the address of the block's first byte.
-    [[nodiscard]] std::byte* lock(std::uint32_t handle);
+    [[nodiscard]] std::byte* lock(std::uint32_t handle) {
+        std::byte* locked = nullptr;
+        const bool known = registry_.with_memory(handle, [&](reference& which, allocation& memory) {
+            memory.begin_locked(access_kind::write);
+            ++which.bare_locks;
+            locked = memory.data() + which.shared()->offset();
+        });
+        if (!known) {
+            throw_no_handle(handle);
+        }
+        return locked;
+    }
     /// Ends such a lock, with a clean of the CPU's cache or without. EPERM where the handle has none.
-    void unlock(std::uint32_t handle, bool clean = true);
+    void unlock(std::uint32_t handle, bool clean = true) {
+        const unlocking result = end_bare_lock(handle, clean);
+        if (result != unlocking::done) {
+            throw_not_ended(result, handle);
+        }
+    }
     /// The same for the block that has that address in it, through whichever of its handles it is locked.
-    void unlock_at(const void* address, bool clean = true);
+    void unlock_at(const void* address, bool clean = true) {
+        const std::uint32_t handle = registry_.handle_at(address);
+        const unlocking result = end_bare_lock(handle, clean);
+        if (result != unlocking::done) {
+            unlock_another_of(result, handle, clean);
+        }
+    }
     /// Another cache mode, by another allocation with the same content. A block that is locked, or of which VideoCore's
     /// handle, bus address or descriptor was given out, keeps its own, and so it does where no other is to be had.
     /// Gives the mode that it has then.
@@ -141,7 +163,26 @@ class VCSM_API service {
     [[nodiscard]] std::shared_ptr<device::device> open_device() const;
 
   private:
+    enum class unlocking : unsigned char { done, was_not_locked, no_handle };
+
     service();
+
+    unlocking end_bare_lock(std::uint32_t handle, bool clean) {
+        unlocking result = unlocking::no_handle;
+        registry_.with_memory(handle, [&](reference& which, allocation& memory) {
+            if (which.bare_locks == 0) {
+                result = unlocking::was_not_locked;
+                return;
+            }
+            result = unlocking::done;
+            --which.bare_locks;
+            memory.end_locked(access_kind::write, clean);
+        });
+        return result;
+    }
+    [[noreturn]] static void throw_not_ended(unlocking result, std::uint32_t handle);
+    /// Ends a lock of another handle to the block of `handle`, which had none.
+    void unlock_another_of(unlocking result, std::uint32_t handle, bool clean);
 
     /// Calls `make(device)` with the device open and kept so until it returns: nobody stops, forks or switches
     /// meanwhile.

@@ -55,6 +55,13 @@ int memory::dmabuf() {
                         "vcsm-cma or dma-heap where the board has it");
 }
 
+void memory::sync_failed(int errno_value, const char* operation) const {
+    failure what;
+    what.operation = operation;
+    what.bytes = capacity_;
+    throw_error(errno_value, std::move(what));
+}
+
 bool memory::is(const file_identity&) const noexcept {
     return false;
 }

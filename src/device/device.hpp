@@ -4,6 +4,8 @@
 // of locks, threads, fork and exit; a device only speaks to its interface.
 #pragma once
 
+#include "kernel/barrier.hpp"
+#include "kernel/dma_buf.hpp"
 #include "kernel/syscalls.hpp"
 
 #include <vcsm/error.hpp>
@@ -75,12 +77,36 @@ class memory {
     [[nodiscard]] cache_mode granted_cache() const noexcept { return granted_; }
 
     /// Invalidates the CPU's cache as far as `way` needs it. Throws vcsm::error; then nothing has begun.
-    virtual void begin_access(direction way) = 0;
+    void begin_access(direction way) {
+        switch (bracket_) {
+        case bracket::own:
+            begin_own_access(way);
+            break;
+        case bracket::barrier:
+            kernel::memory_barrier();
+            break;
+        case bracket::sync:
+            sync(DMA_BUF_SYNC_START | static_cast<unsigned>(way), "lock");
+            break;
+        }
+    }
     /// Cleans the CPU's cache where `way` includes write. May be called more often than begin_access: once for each
     /// lock that may have written. Throws vcsm::error when VideoCore may not see what was written.
-    virtual void end_access(direction way) = 0;
+    void end_access(direction way) {
+        switch (bracket_) {
+        case bracket::own:
+            end_own_access(way);
+            break;
+        case bracket::barrier:
+            kernel::memory_barrier();
+            break;
+        case bracket::sync:
+            sync(DMA_BUF_SYNC_END | static_cast<unsigned>(way), "unlock");
+            break;
+        }
+    }
     /// Whether these two return at once, without a system call.
-    [[nodiscard]] virtual bool accesses_at_once() const noexcept { return false; }
+    [[nodiscard]] virtual bool accesses_at_once() const noexcept { return bracket_ == bracket::barrier; }
 
     /// Ranges of the memory, whether locked or not: writes back what the CPU changed in them if `clean`, and has it
     /// forget the rest of what it caches of them if `forget`. A device without anything finer does it to the whole
@@ -103,12 +129,37 @@ class memory {
     virtual void abandon() noexcept = 0;
 
   protected:
+    /// What an access is bracketed with. The two that most memory needs are done in place: a lock of theirs takes
+    /// hardly longer than its system call, and each function that the call had to return through would be seen.
+    enum class bracket : unsigned char {
+        own,     ///< begin_own_access() and end_own_access()
+        barrier, ///< coherent memory; a barrier orders the accesses
+        sync     ///< DMA_BUF_IOCTL_SYNC, on a descriptor of memory that the CPU caches
+    };
+    void bracket_by(bracket what, int descriptor = -1) noexcept {
+        bracket_ = what;
+        synced_ = descriptor;
+    }
+    virtual void begin_own_access(direction) {}
+    virtual void end_own_access(direction) {}
+    /// Throws vcsm::error about such a synchronisation that the kernel refused.
+    [[noreturn]] virtual void sync_failed(int errno_value, const char* operation) const;
+
     [[noreturn]] void throw_not_supported(const char* operation, const char* remedy) const;
 
   private:
+    void sync(std::uint64_t flags, const char* operation) {
+        dma_buf_sync call{flags};
+        if (kernel::retried([&] { return kernel::system().ioctl(synced_, kernel::dma_buf::sync, &call); }) == -1) {
+            sync_failed(errno, operation);
+        }
+    }
+
     std::byte* data_;
     std::size_t capacity_;
     cache_mode granted_;
+    bracket bracket_ = bracket::own;
+    int synced_ = -1;
 };
 
 /// One kernel interface, open. Safe to call from several threads at once.

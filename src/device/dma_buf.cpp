@@ -1,6 +1,5 @@
 #include "device/dma_buf.hpp"
 
-#include "kernel/barrier.hpp"
 #include "kernel/dma_buf.hpp"
 #include "kernel/proc_text.hpp"
 #include "kernel/vcsm_cma.hpp"
@@ -60,6 +59,9 @@ dma_buf_facts prove_dma_buf(int descriptor, const about& what) {
 }
 
 void set_dma_buf_name(int descriptor, const std::string& name) noexcept {
+    if (name.empty()) {
+        return; // it has none already
+    }
     std::array<char, kernel::dma_buf::name_bytes + 1> cut{};
     std::memcpy(cut.data(), name.data(), std::min(name.size(), kernel::dma_buf::name_bytes));
     (void)kernel::ioctl(descriptor, kernel::dma_buf::set_name, cut.data());
@@ -102,31 +104,17 @@ kernel::mapping map_block(int descriptor, std::size_t bytes, std::size_t alignme
 dma_buf_memory::dma_buf_memory(parts whole) noexcept
     : memory{whole.mapped.data(), whole.mapped.size(),
              whole.how == agreement::sync ? cache_mode::host : cache_mode::none},
-      parts_{std::move(whole)} {}
-
-void dma_buf_memory::sync(std::uint64_t flags, const char* operation) {
-    dma_buf_sync call{flags};
-    const int failed = kernel::ioctl(parts_.descriptor.get(), kernel::dma_buf::sync, &call);
-    if (failed != 0) {
-        fail(failed, {operation, parts_.device, parts_.block, capacity()},
-             "the kernel could not make the CPU's cache and memory agree");
+      parts_{std::move(whole)} {
+    if (parts_.how == agreement::sync) {
+        bracket_by(bracket::sync, parts_.descriptor.get());
+    } else {
+        bracket_by(bracket::barrier);
     }
 }
 
-void dma_buf_memory::begin_access(direction way) {
-    if (parts_.how == agreement::barrier || !parts_.descriptor) {
-        kernel::memory_barrier();
-    } else {
-        sync(DMA_BUF_SYNC_START | static_cast<unsigned>(way), "lock");
-    }
-}
-
-void dma_buf_memory::end_access(direction way) {
-    if (parts_.how == agreement::barrier || !parts_.descriptor) {
-        kernel::memory_barrier();
-    } else {
-        sync(DMA_BUF_SYNC_END | static_cast<unsigned>(way), "unlock");
-    }
+void dma_buf_memory::sync_failed(int errno_value, const char* operation) const {
+    fail(errno_value, {operation, parts_.device, parts_.block, capacity()},
+         "the kernel could not make the CPU's cache and memory agree");
 }
 
 bool dma_buf_memory::is(const file_identity& other) const noexcept {
@@ -139,7 +127,13 @@ bool dma_buf_memory::is(const file_identity& other) const noexcept {
     return identity_ == other;
 }
 
+void dma_buf_memory::release() noexcept {
+    bracket_by(bracket::barrier); // whoever ends a lock of it now has nothing else to end
+    parts_.descriptor.reset();
+}
+
 void dma_buf_memory::abandon() noexcept {
+    bracket_by(bracket::barrier);
     parts_.descriptor.reset();
     parts_.mapped.forget();
 }

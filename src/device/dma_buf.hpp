@@ -50,17 +50,15 @@ class dma_buf_memory : public memory {
     };
     explicit dma_buf_memory(parts whole) noexcept;
 
-    void begin_access(direction way) override;
-    void end_access(direction way) override;
-    [[nodiscard]] bool accesses_at_once() const noexcept override { return parts_.how == agreement::barrier; }
     [[nodiscard]] int dmabuf() override { return parts_.descriptor.get(); }
     [[nodiscard]] bool is(const file_identity& other) const noexcept override;
-    void release() noexcept override { parts_.descriptor.reset(); }
+    void release() noexcept override;
     void abandon() noexcept override;
 
-  private:
-    void sync(std::uint64_t flags, const char* operation);
+  protected:
+    [[noreturn]] void sync_failed(int errno_value, const char* operation) const override;
 
+  private:
     parts parts_;
     mutable std::optional<file_identity> identity_; // asked for once
 };

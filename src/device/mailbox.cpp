@@ -91,12 +91,11 @@ class mailbox_memory final : public memory {
   public:
     mailbox_memory(owned_handle handle, kernel::mapping mapped, std::uint32_t bus_address) noexcept
         : memory{mapped.data(), mapped.size(), cache_mode::none}, mapped_{std::move(mapped)},
-          handle_{std::move(handle)}, videocore_handle_{handle_.get()}, bus_address_{bus_address} {}
+          handle_{std::move(handle)}, videocore_handle_{handle_.get()}, bus_address_{bus_address} {
+        bracket_by(bracket::barrier);
+    }
     ~mailbox_memory() override { release(); }
 
-    void begin_access(direction) override { kernel::memory_barrier(); }
-    void end_access(direction) override { kernel::memory_barrier(); }
-    [[nodiscard]] bool accesses_at_once() const noexcept override { return true; }
     [[nodiscard]] std::uint32_t videocore_handle() const override { return videocore_handle_; }
     [[nodiscard]] std::uint64_t bus_address() const override { return bus_address_; }
     void release() noexcept override {

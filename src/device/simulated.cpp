@@ -46,7 +46,7 @@ class simulated_memory final : public memory {
 
     ~simulated_memory() override { release(); }
 
-    void begin_access(direction way) override {
+    void begin_own_access(direction way) override {
         attempt_or_throw(home_->on_demand(), operation::lock);
         if (held_->bytes().cached()) {
             attempt_or_throw(home_->on_demand(), operation::sync);
@@ -57,7 +57,7 @@ class simulated_memory final : public memory {
         held_->locks().store(1, std::memory_order_relaxed);
     }
 
-    void end_access(direction way) override {
+    void end_own_access(direction way) override {
         if (way != direction::write) {
             held_->locks().store(0, std::memory_order_relaxed);
         }

@@ -113,12 +113,11 @@ class created_memory final : public memory {
     created_memory(owned_handle handle, kernel::mapping mapped, std::optional<std::uint64_t> address,
                    std::string block) noexcept
         : memory{mapped.data(), mapped.size(), cache_mode::none}, handle_{std::move(handle)},
-          mapped_{std::move(mapped)}, address_{address}, block_{std::move(block)} {}
+          mapped_{std::move(mapped)}, address_{address}, block_{std::move(block)} {
+        // The mapping is write-combined: nothing is cached, but writes wait in a buffer until a barrier.
+        bracket_by(bracket::barrier);
+    }
 
-    // The mapping is write-combined: nothing is cached, but writes wait in a buffer until a barrier.
-    void begin_access(direction) override { kernel::memory_barrier(); }
-    void end_access(direction) override { kernel::memory_barrier(); }
-    [[nodiscard]] bool accesses_at_once() const noexcept override { return true; }
     [[nodiscard]] std::uint64_t bus_address() const override {
         if (!address_) {
             refuse_address();

@@ -106,6 +106,7 @@ class vcsm_cma final : public device {
 
     kernel::unique_fd node_;
     std::optional<heap> heap_;
+    file_table files_;
 };
 
 template <std::size_t Bytes>
@@ -169,7 +170,7 @@ std::unique_ptr<memory> vcsm_cma::allocate_coherent(const request& wanted, std::
         // A signal that interrupts the driver while it waits for VideoCore makes it drop a half-made block, in the
         // same way as a missing descriptor does.
         const kernel::signals_held uninterrupted;
-        const descriptor_room room{what};
+        const descriptor_room room{what, files_};
         failed = kernel::ioctl(node_.get(), driver::mem_alloc, &call);
     }
     if (failed != 0) {
@@ -201,7 +202,7 @@ vcsm_cma::imported vcsm_cma::import_proven(int proven, const std::string& block,
     int failed = 0;
     {
         const kernel::signals_held uninterrupted;
-        const descriptor_room room{what};
+        const descriptor_room room{what, files_};
         failed = kernel::ioctl(node_.get(), driver::mem_import_dmabuf, &call);
     }
     if (failed != 0) {

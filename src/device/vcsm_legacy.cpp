@@ -71,13 +71,13 @@ class legacy_memory final : public memory {
           block_{std::move(block)}, videocore_handle_{videocore_handle}, bus_address_{bus_address} {}
     ~legacy_memory() override { release(); }
 
-    void begin_access(direction way) override {
+    void begin_own_access(direction way) override {
         if ((static_cast<unsigned>(way) & static_cast<unsigned>(direction::read)) != 0) {
             maintain_cache(driver::mem_invalid, "lock");
         }
         kernel::memory_barrier();
     }
-    void end_access(direction way) override {
+    void end_own_access(direction way) override {
         kernel::memory_barrier();
         if ((static_cast<unsigned>(way) & static_cast<unsigned>(direction::write)) != 0) {
             maintain_cache(driver::mem_flush, "unlock");

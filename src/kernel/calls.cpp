@@ -1,7 +1,5 @@
 #include "kernel/calls.hpp"
 
-#include <atomic>
-
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -96,7 +94,12 @@ int calls::poll(struct pollfd* descriptors, nfds_t count, int timeout_millisecon
     return ::poll(descriptors, count, timeout_milliseconds);
 }
 int calls::getrlimit(int resource, struct rlimit* limits) {
+#if defined(__LP64__) && defined(SYS_getrlimit)
+    // The C library asks with prlimit(), which looks for the process first and takes more than twice as long.
+    return static_cast<int>(::syscall(SYS_getrlimit, resource, limits));
+#else
     return ::getrlimit(static_cast<__rlimit_resource_t>(resource), limits);
+#endif
 }
 int calls::pidfd_open(pid_t process, unsigned int flags) {
     return static_cast<int>(::syscall(SYS_pidfd_open, process, flags));
@@ -107,25 +110,26 @@ int calls::pidfd_getfd(int pidfd, int descriptor, unsigned int flags) {
 
 namespace {
 
-// Never destroyed: objects that outlive main() still unmap and close through it.
-calls& the_kernel() noexcept {
-    static calls* const own = new calls;
-    return *own;
-}
+// Never destroyed, and there before anything else begins: objects that outlive main() still unmap and close through it.
+union lasting_calls {
+    calls own;
+    constexpr lasting_calls() : own{} {}
+    lasting_calls(const lasting_calls&) = delete;
+    lasting_calls& operator=(const lasting_calls&) = delete;
+    ~lasting_calls() {} // NOLINT(modernize-use-equals-default): with = default it would be deleted
+};
 
-std::atomic<calls*> in_force{nullptr};
+constinit lasting_calls the_kernel;
 
 } // namespace
 
-calls& system() noexcept {
-    calls* const others = in_force.load(std::memory_order_acquire);
-    return others != nullptr ? *others : the_kernel();
-}
+constinit std::atomic<calls*> calls_in_force{&the_kernel.own};
 
-scoped_calls::scoped_calls(calls& others) noexcept : before_{in_force.exchange(&others, std::memory_order_acq_rel)} {}
+scoped_calls::scoped_calls(calls& others) noexcept
+    : before_{calls_in_force.exchange(&others, std::memory_order_acq_rel)} {}
 
 scoped_calls::~scoped_calls() {
-    in_force.store(before_, std::memory_order_release);
+    calls_in_force.store(before_, std::memory_order_release);
 }
 
 } // namespace vcsm::kernel

@@ -6,6 +6,7 @@
 // `scoped_calls`, and so sees every call, or makes the n-th one fail.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 
 #include <fcntl.h>
@@ -21,7 +22,7 @@ namespace vcsm::kernel {
 /// Exported as scoped_calls is.
 class [[gnu::visibility("default")]] calls {
   public:
-    calls() = default;
+    constexpr calls() = default;
     calls(const calls&) = delete;
     calls& operator=(const calls&) = delete;
     virtual ~calls() = default;
@@ -57,8 +58,13 @@ class [[gnu::visibility("default")]] calls {
     virtual int pidfd_getfd(int pidfd, int descriptor, unsigned int flags);
 };
 
+/// Never null. Exported, and read where it is used, because a lock is hardly more than one system call.
+[[gnu::visibility("default")]] extern std::atomic<calls*> calls_in_force;
+
 /// The calls in force: the kernel's own, unless a test put others in their place.
-[[nodiscard]] calls& system() noexcept;
+[[nodiscard]] inline calls& system() noexcept {
+    return *calls_in_force.load(std::memory_order_acquire);
+}
 
 /// Puts other calls in force until the end of its life. For tests; nest them like scopes, from one thread.
 /// It is exported, so that the faces in C and Python can be tested with it too; no public header declares it.

@@ -529,6 +529,36 @@ TEST_F(vcsm_cma, a_full_table_of_open_files_of_the_system_is_noticed_before_the_
     expect_nothing_left("refusing");
 }
 
+TEST_F(vcsm_cma, a_table_of_open_files_that_may_be_full_by_now_is_tried_before_each_allocation) {
+    // Nearly full; full; not told.
+    for (const char* const text : {"99990\t0\t100000\n", "100000\t0\t100000\n", "100001\t0\t100000\n", "?\n"}) {
+        in_.add_text("/proc/sys/fs/file-nr", text);
+        open();
+        for (int i = 0; i != 2; ++i) {
+            EXPECT_NO_THROW((void)device_->allocate({4096, "x", cache_mode::none, 1})) << text;
+            in_.forget();
+            in_.fail_next("open /dev/null", {ENFILE});
+            EXPECT_THROW((void)device_->allocate({4096, "x", cache_mode::none, 1}), vcsm::error) << text;
+            EXPECT_THAT(in_.requests, IsEmpty()) << text;
+        }
+        device_.reset();
+    }
+}
+
+TEST_F(vcsm_cma, descriptors_are_counted_before_each_allocation_however_empty_the_systems_table_is) {
+    in_.add_text("/proc/sys/fs/file-nr", "1000\t0\t9223372036854775807\n");
+    open();
+    for (int i = 0; i != 3; ++i) {
+        EXPECT_NO_THROW((void)device_->allocate({4096, "x", cache_mode::none, 1}));
+        in_.forget();
+        in_.descriptor_limit = in_.open_descriptors() + vcsm::device::spare_descriptors - 1;
+        EXPECT_THROW((void)device_->allocate({4096, "x", cache_mode::none, 1}), vcsm::error);
+        EXPECT_THAT(in_.requests, IsEmpty());
+        in_.descriptor_limit = 1000000;
+    }
+    EXPECT_THAT(in_.crashes, IsEmpty());
+}
+
 TEST_F(vcsm_cma, signals_wait_while_the_driver_allocates_and_come_afterwards) {
     open();
     sigset_t before;
