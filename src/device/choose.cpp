@@ -182,18 +182,6 @@ std::shared_ptr<device> open(std::string_view name) {
                                 std::string{known_devices}};
 }
 
-std::shared_ptr<device> adopt(int descriptor) {
-    failure about;
-    about.operation = "use the device that descriptor " + std::to_string(descriptor) + " is of";
-    try {
-        const kernel::unique_fd own = kernel::duplicate(descriptor);
-    } catch (const std::system_error& refused) {
-        throw error{refused.code().value(), std::move(about)};
-    }
-    about.remedy = "it is none of vcsm-cma and vcsm";
-    throw error{ENODEV, std::move(about)};
-}
-
 std::shared_ptr<device> choose() {
     if (const std::string wanted = wanted_device(); !wanted.empty()) {
         try {

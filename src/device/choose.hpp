@@ -15,8 +15,9 @@ namespace vcsm::device {
 /// it cannot be opened.
 [[nodiscard]] std::shared_ptr<device> open(std::string_view name);
 
-/// The device that an open descriptor is of; the descriptor stays the caller's. Throws vcsm::error: EBADF, or ENODEV
-/// for one that is of no device that can be known by its descriptor.
+/// The device that an open descriptor is of: /dev/vcsm-cma, /dev/vcsm in 32-bit programs, or a dma-heap. The descriptor
+/// stays the caller's. Throws vcsm::error: EBADF for one that is not open, or not so that the device can be used;
+/// ENODEV for one of anything else, of which nothing is asked.
 [[nodiscard]] std::shared_ptr<device> adopt(int descriptor);
 
 /// VCSM_DEVICE if it is set; else on a Raspberry Pi the first that opens; else the simulated VideoCore, which is said

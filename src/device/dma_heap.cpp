@@ -79,11 +79,23 @@ heap::heap(std::string_view name) : name_{name} {
                  ? "the heap belongs to another group: add the user to it (usermod -aG video), or install a udev rule"
                  : "list " + std::string{kernel::dma_heap::directory} + " for the heaps that there are");
     }
+    check({operation});
+}
+
+heap::heap(kernel::unique_fd node, std::string_view name, const about& what) : name_{name}, node_{std::move(node)} {
+    check(what);
+}
+
+void heap::check(const about& what) const {
     // A request for nothing is refused by every heap, and not known by anything else.
     dma_heap_allocation_data nothing{};
     nothing.fd_flags = O_RDWR | O_CLOEXEC;
-    if (kernel::ioctl(node_.get(), kernel::dma_heap::alloc, &nothing) == ENOTTY) {
-        fail(ENOTTY, {operation}, "it is no dma-heap");
+    const int answer = kernel::ioctl(node_.get(), kernel::dma_heap::alloc, &nothing);
+    if (answer == EBADF) {
+        fail(EBADF, what, "it is not open for use: open it without O_PATH");
+    }
+    if (answer == ENOTTY) {
+        fail(ENOTTY, what, "it is no dma-heap");
     }
 }
 
@@ -110,6 +122,10 @@ std::unique_ptr<device> open_dma_heap(std::optional<std::string_view> heap_name)
         }
     }
     throw error{*worst};
+}
+
+std::unique_ptr<device> adopt_dma_heap(kernel::unique_fd node, std::string_view heap_name, const about& what) {
+    return std::make_unique<dma_heap>(heap{std::move(node), heap_name, what});
 }
 
 } // namespace vcsm::device

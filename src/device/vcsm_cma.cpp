@@ -252,9 +252,17 @@ std::unique_ptr<device> open_vcsm_cma() {
                  ? "this board or kernel has no vcsm-cma driver: use the device dma-heap"
                  : "the driver makes the node open to everybody: find out what changed its mode (vcsm doctor)");
     }
+    return adopt_vcsm_cma(std::move(node), what);
+}
+
+std::unique_ptr<device> adopt_vcsm_cma(kernel::unique_fd node, const about& what) {
     // Today's driver refuses this request, older ones do nothing for no operations; nothing else knows it.
     driver::clean_invalid2 nothing{};
-    if (kernel::ioctl(node.get(), driver::mem_clean_invalid2, &nothing) == ENOTTY) {
+    const int answer = kernel::ioctl(node.get(), driver::mem_clean_invalid2, &nothing);
+    if (answer == EBADF) {
+        fail(EBADF, what, "it is not open for use: open it without O_PATH");
+    }
+    if (answer == ENOTTY) {
         fail(ENOTTY, what, "it is no vcsm-cma device");
     }
     return std::make_unique<vcsm_cma>(std::move(node));

@@ -201,13 +201,21 @@ std::unique_ptr<memory> vcsm_legacy::allocate(const request& wanted) {
 
 } // namespace
 
-std::unique_ptr<device> open_vcsm_legacy(unsigned program_bits) {
-    const about what{"open /dev/vcsm"};
+namespace {
+
+void check_program(unsigned program_bits, const about& what) {
     if (program_bits != 32) {
         fail(ENOTSUP, what,
              "the driver's addresses have 32 bits and this program's have " + std::to_string(program_bits) +
                  ": build it for 32 bits, or use the device vcsm-cma");
     }
+}
+
+} // namespace
+
+std::unique_ptr<device> open_vcsm_legacy(unsigned program_bits) {
+    const about what{"open /dev/vcsm"};
+    check_program(program_bits, what);
     kernel::unique_fd node = kernel::try_open(driver::node, O_RDWR);
     if (!node) {
         const int failed = errno;
@@ -215,9 +223,17 @@ std::unique_ptr<device> open_vcsm_legacy(unsigned program_bits) {
              failed == ENOENT ? "kernels from 5.10 have no such driver: use the device vcsm-cma"
                               : "the node belongs to group video: add the user to it (usermod -aG video)");
     }
+    return adopt_vcsm_legacy(std::move(node), what, program_bits);
+}
+
+std::unique_ptr<device> adopt_vcsm_legacy(kernel::unique_fd node, const about& what, unsigned program_bits) {
+    check_program(program_bits, what);
+    if ((kernel::system().fcntl(node.get(), F_GETFL, 0) & O_ACCMODE) != O_RDWR) {
+        fail(EBADF, what, "blocks are mapped through it: open it for reading and writing");
+    }
     // The size of a handle that cannot be is answered with 0, and not known by anything else.
     driver::size nothing{};
-    if (const int answer = kernel::ioctl(node.get(), driver::size_usr_hdl, &nothing); answer == ENOTTY) {
+    if (kernel::ioctl(node.get(), driver::size_usr_hdl, &nothing) == ENOTTY) {
         fail(ENOTTY, what, "it is no vcsm device");
     }
     return std::make_unique<vcsm_legacy>(std::move(node));

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #include <dirent.h>
 #include <linux/ioctl.h>
@@ -190,7 +191,9 @@ int kernel::open(const char* path, int flags, mode_t) {
         return -1;
     }
     if (const auto node = nodes_.find(name); node != nodes_.end()) {
-        return install(node->second());
+        const std::shared_ptr<object> opened = node->second();
+        opened->node = name;
+        return install(opened);
     }
     std::optional<std::string> text;
     const std::string fdinfo = "/proc/thread-self/fdinfo/";
@@ -395,7 +398,13 @@ int kernel::poll(struct pollfd* descriptors, nfds_t count, int timeout_milliseco
 }
 
 int kernel::fstat(int descriptor, struct stat* result) {
-    return must_fail("fstat") ? -1 : ::fstat(descriptor, result);
+    if (must_fail("fstat")) {
+        return -1;
+    }
+    if (const auto what = at(descriptor); what && !what->node.empty()) {
+        return stat(what->node.c_str(), result);
+    }
+    return ::fstat(descriptor, result);
 }
 
 int kernel::stat(const char* path, struct stat* result) {
@@ -406,6 +415,8 @@ int kernel::stat(const char* path, struct stat* result) {
     }
     if (nodes_.count(path) != 0 || refused_.count(path) != 0) {
         result->st_mode = S_IFCHR | 0660;
+        const auto among_nodes = std::distance(nodes_.begin(), nodes_.find(path));
+        result->st_rdev = 0xa00 + static_cast<dev_t>(among_nodes); // another for each
         return 0;
     }
     errno = ENOENT;

@@ -32,6 +32,7 @@ struct object {
     std::string kind; ///< "/dev/vcsm-cma", "dma-buf", …
     int backing = -1; ///< a memfd, for what can be mapped or read; owned
     std::size_t bytes = 0;
+    std::string node; ///< the path that it was opened by, for what a node gave
 
     /// As the system call: a result, or a negative errno.
     virtual int ioctl(unsigned long, void*) { return -25; /* ENOTTY */ }

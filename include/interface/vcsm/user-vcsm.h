@@ -56,8 +56,9 @@ typedef VCSM_ENUM{
 int vcsm_init(void);
 
 /* The same. want_export other than 0 asks for a device whose blocks can be exported as dma-bufs (-1 with ENOTSUP where
- * it has none). fd is -1; taking over a device that is open already is not supported yet: another fd gives -1 with
- * EBADF or ENODEV, unless the service runs already. */
+ * it has none). fd is -1, or a descriptor of the device to use, which stays the caller's: one of /dev/vcsm-cma, of
+ * /dev/vcsm in 32-bit programs (open for reading and writing), or of a heap in /dev/dma_heap. EBADF for one that is not
+ * open, ENODEV for one of anything else. A service that runs already goes on as it is, whatever fd is. */
 int vcsm_init_ex(int want_export, int fd);
 
 /* Lets go of the service once. The last call frees every block of this process, locked or not: handles and addresses
