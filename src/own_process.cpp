@@ -2,7 +2,6 @@
 
 #include <atomic>
 
-#include <pthread.h>
 #include <unistd.h>
 
 namespace vcsm::detail {
@@ -14,16 +13,16 @@ constinit std::atomic<pid_t> known{0};
 } // namespace
 
 pid_t own_process() noexcept {
-    if (const pid_t number = known.load(std::memory_order_relaxed); number != 0) {
-        return number;
-    }
-    static const bool told_of_forks =
-        ::pthread_atfork(nullptr, nullptr, [] { known.store(0, std::memory_order_relaxed); }) == 0;
-    const pid_t number = ::getpid();
-    if (told_of_forks) {
+    pid_t number = known.load(std::memory_order_relaxed);
+    if (number == 0) {
+        number = ::getpid();
         known.store(number, std::memory_order_relaxed);
     }
     return number;
+}
+
+void renew_own_process_in_child() noexcept {
+    known.store(::getpid(), std::memory_order_relaxed);
 }
 
 } // namespace vcsm::detail

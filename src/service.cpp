@@ -470,6 +470,7 @@ void service::after_fork_in_parent() {
 }
 
 void service::after_fork_in_child() {
+    renew_own_process_in_child();
     if (held_over_fork == nullptr) {
         return;
     }
