@@ -1,6 +1,9 @@
 // stat and its kin, access, readlink, getxattr.
 #include "simulation.hpp"
 
+#include "kernel/vcsm_legacy.hpp"
+#include "nodes/vcsm_legacy.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -282,6 +285,8 @@ answer read_link(simulation& all, const request& asked) {
             text = "/dmabuf:" + which->name;
         } else if (const entry* const device = all.nodes.find(key_of(*status))) {
             text = device->path;
+        } else if (all.legacy && all.legacy->is(key_of(*status))) {
+            text = kernel::vcsm_legacy::node;
         } else if (const entry* const directory = all.tree.directory_at(key_of(*status))) {
             text = directory->path;
         } else {

@@ -18,6 +18,8 @@ class legacy_device {
   public:
     /// Throws std::system_error.
     explicit legacy_device(simulation& all);
+    /// Whether a descriptor of that file is of this device.
+    [[nodiscard]] bool is(const file_key& file) const noexcept { return file == file_; }
 
     [[nodiscard]] answer open(const request& asked, int flags);
     /// The answers, or nothing where the descriptor is not of this device.

@@ -1,10 +1,13 @@
 // What the library of old got wrong, each by its name.
 #include "running.hpp"
 
+#include "kernel/calls.hpp"
+#include "kernel/vcsm_cma.hpp"
+
+#include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <string>
-#include <thread>
+#include <string_view>
 #include <vector>
 
 #include <fcntl.h>
@@ -149,11 +152,67 @@ TEST_F(fault_of_old, programs_that_are_started_inherit_no_descriptor) {
     ::close(exported);
 }
 
-TEST_F(fault_of_old, a_bus_address_above_32_bits_is_told_apart_from_a_handle_that_is_none) {
-    // What is behind this needs a device with such addresses: see the tests on the fake kernel.
+/// /dev/vcsm-cma as far as a block of it goes, with memory at bus addresses of the test's choice.
+class high_memory final : public vcsm::kernel::calls {
+  public:
+    std::uint64_t bus_address = 0;
+
+    int open(const char* path, int flags, mode_t mode) override {
+        if (std::string_view{path} == vcsm::kernel::vcsm_cma::node) {
+            return ::memfd_create("node", MFD_CLOEXEC);
+        }
+        if (std::string_view{path}.starts_with("/dev/dma_heap/")) {
+            errno = ENOENT;
+            return -1;
+        }
+        return calls::open(path, flags, mode);
+    }
+    int ioctl(int descriptor, unsigned long request, void* argument) override {
+        if (request == vcsm::kernel::vcsm_cma::mem_clean_invalid2) {
+            errno = EINVAL;
+            return -1;
+        }
+        if (request != vcsm::kernel::vcsm_cma::mem_alloc) {
+            return calls::ioctl(descriptor, request, argument);
+        }
+        auto& call = *static_cast<vcsm::kernel::vcsm_cma::alloc*>(argument);
+        call.handle = ::memfd_create("block", MFD_CLOEXEC);
+        call.vc_handle = 17;
+        call.dma_addr = bus_address;
+        return ::ftruncate(call.handle, static_cast<off_t>(call.size));
+    }
+};
+
+TEST_F(fault_of_old, a_bus_address_above_32_bits_is_reported_as_one_and_the_block_stays_usable) {
+    vcsm_exit();
+    high_memory kernel;
+    {
+        const vcsm::kernel::scoped_calls in_force{kernel};
+        ::setenv("VCSM_DEVICE", "vcsm-cma", 1);
+        EXPECT_EQ(vcsm_init(), 0);
+        for (const std::uint64_t address : {0xffffff000ULL, 0x100000000ULL, 0x5c0000000ULL}) {
+            kernel.bus_address = address;
+            const unsigned handle = vcsm_malloc(4096, "high");
+            EXPECT_NE(handle, 0U);
+            errno = 0;
+            EXPECT_EQ(vcsm_vc_addr_from_hdl(handle), 0U) << address;
+            EXPECT_EQ(errno, EOVERFLOW) << address;
+            EXPECT_EQ(vcsm_vc_hdl_from_hdl(handle), 17U);
+            EXPECT_NE(vcsm_lock(handle), nullptr);
+            EXPECT_EQ(vcsm_unlock_hdl(handle), 0);
+            EXPECT_EQ(vcsm::blocks().front().bus_address, address) << "C++ has it whole";
+            vcsm_free(handle);
+        }
+        kernel.bus_address = 0xfffff000;
+        const unsigned handle = vcsm_malloc(4096, "the last that fits");
+        EXPECT_EQ(vcsm_vc_addr_from_hdl(handle), 0xfffff000U);
+        vcsm_exit();
+        ::setenv("VCSM_DEVICE", "simulated", 1);
+    }
+    ASSERT_EQ(vcsm_init(), 0);
     errno = 0;
     EXPECT_EQ(vcsm_vc_addr_from_hdl(12345), 0U);
-    EXPECT_EQ(errno, EINVAL);
+    EXPECT_EQ(errno, EINVAL) << "a handle that is none is told apart from it";
 }
 
 TEST_F(fault_of_old, unlocking_without_a_flush_is_no_error) {
