@@ -62,7 +62,7 @@ struct strided_range {
 ///
 /// Life: allocated → any number of begin/end → release() or abandon() at most once → destroyed. The destructor releases
 /// what is not released yet, and unmaps. Nothing but begin_access, end_access and the getters throws.
-class memory {
+class VCSM_API memory {
   public:
     memory(std::byte* data, std::size_t capacity, cache_mode granted) noexcept
         : data_{data}, capacity_{capacity}, granted_{granted} {}

@@ -39,7 +39,7 @@ struct bench_options {
 };
 
 // A failing row is noise until it has failed so often.
-constexpr unsigned repeats = 4;
+constexpr unsigned repeats = 8;
 
 class progress_line {
   public:
