@@ -10,6 +10,14 @@
 
 namespace vcsm_tests {
 
+/// AddressSanitizer's allocator of GCC 12 leaves its locks to the child as the parent's threads had them, and hangs
+/// there.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool threads_may_allocate_over_a_fork = false;
+#else
+inline constexpr bool threads_may_allocate_over_a_fork = true;
+#endif
+
 /// Runs in a child process; what it returns is the child's exit status, 99 for an exception, 100 + n for signal n.
 inline int in_child(const std::function<int()>& work) {
     const pid_t child = ::fork();
