@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +31,22 @@ inline bool honours_madv_dontfork() {
     const bool waited = ::waitpid(child, &status, 0) == child;
     ::munmap(memory, page);
     return waited && WIFSIGNALED(status);
+}
+
+inline constexpr const char* ignores_rlimit_as = "this system ignores RLIMIT_AS, as qemu's user mode does";
+
+/// Whether a process can be kept from mapping more.
+inline bool honours_rlimit_as() {
+    constexpr std::size_t little = std::size_t{1} << 20;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const rlimit limit{little, little};
+        const bool refused = ::setrlimit(RLIMIT_AS, &limit) == 0 &&
+                             ::mmap(nullptr, 64 * little, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+        ::_exit(refused ? 0 : 1);
+    }
+    int status = 0;
+    return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 inline constexpr const char* starts_no_program = "this system cannot start the test's own program, as qemu's user mode";

@@ -1,5 +1,6 @@
 // Processes that are short of something, are interrupted all the time, or were started in an unusual way. Each test is
 // a child of its own, which says what did not hold.
+#include "emulators.hpp"
 #include "fresh.hpp"
 
 #include "kernel/syscalls.hpp"
@@ -162,6 +163,9 @@ TEST(room_for_addresses, that_is_used_up_is_said_and_nothing_is_left_half_made) 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     GTEST_SKIP() << "a sanitizer has most addresses for itself";
 #endif
+    if (!vcsm_test::honours_rlimit_as()) {
+        GTEST_SKIP() << vcsm_test::ignores_rlimit_as;
+    }
     EXPECT_THAT(in_child([]() -> std::string {
                     vcsm::videocore::reset();
                     const auto refusal = [](const std::function<void()>& work) -> std::string {

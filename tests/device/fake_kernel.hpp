@@ -22,6 +22,10 @@ namespace fakes {
 [[nodiscard]] std::size_t in_pages(std::size_t bytes);
 /// A word of 32 bits as the records of arguments show it.
 [[nodiscard]] std::string word(std::size_t value);
+/// The record of giving a dma-buf its name, DMA_BUF_SET_NAME, whose number has the size of a pointer in it.
+[[nodiscard]] inline std::string set_name_call() {
+    return sizeof(void*) == 8 ? "ioctl dma-buf 40086201" : "ioctl dma-buf 40046201";
+}
 
 /// Something that a descriptor can stand for.
 struct object {
