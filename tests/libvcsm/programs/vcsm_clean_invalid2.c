@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include <unistd.h>
+
 static struct vcsm_user_clean_invalid2_s* list;
 static unsigned int handle;
 static unsigned char* memory;
@@ -22,6 +24,7 @@ static int one(unsigned int mode, unsigned int count, void* start, unsigned int 
 int main(void) {
     unsigned int videocore_handle;
     unsigned int i;
+    const long page = sysconf(_SC_PAGESIZE); /* a block has whole pages */
     list = (struct vcsm_user_clean_invalid2_s*)calloc(1, sizeof *list + 255 * sizeof list->s[0]);
     REQUIRE(list != NULL && vcsm_init() == 0);
     handle = vcsm_malloc_cache(4096, VCSM_CACHE_TYPE_HOST, "b");
@@ -57,9 +60,10 @@ int main(void) {
     FAILS_WITH(EINVAL, vcsm_clean_invalid2(list) == -EINVAL);
     CHECK(vc_byte(videocore_handle, 3900) == 0);
     FAILS_WITH(EINVAL, one(2, 1, memory, 0, 0) == -EINVAL);
-    FAILS_WITH(EINVAL, one(2, 9, memory, 64, 512) == -EINVAL); /* the ninth begins at the block's end */
+    /* the last begins at the block's end */
+    FAILS_WITH(EINVAL, one(2, (unsigned short)(page / 512 + 1), memory, 64, 512) == -EINVAL);
     FAILS_WITH(EINVAL, one(2, 0xffff, memory, 64, 0xffffffffU) == -EINVAL);
-    FAILS_WITH(EINVAL, one(2, 1, memory + 4095, 2, 0) == -EINVAL);
+    FAILS_WITH(EINVAL, one(2, 1, memory + page - 1, 2, 0) == -EINVAL);
     FAILS_WITH(EINVAL, one(2, 1, NULL, 64, 0) == -EINVAL);
     FAILS_WITH(EINVAL, vcsm_clean_invalid2(NULL) == -EINVAL);
     CHECK(one(3, 0xffff, memory, 64, 0) == 0); /* the same one, again and again */
