@@ -92,47 +92,67 @@ void lifetimes::forget(std::uint64_t id) noexcept {
     }
 }
 
-void lifetimes::look_at(const file_key& key, std::vector<std::uint64_t>& gone) {
+bool lifetimes::look_at(const file_key& key, std::vector<std::uint64_t>& gone) {
     const auto found = files_.find(key);
     if (found == files_.end()) {
-        return;
+        return false;
     }
     const std::vector<std::uint64_t> opens = found->second.opens;
+    std::size_t living = opens.size();
     for (const std::uint64_t id : opens) {
         if (!lives(found->second, id)) {
             gone.push_back(id);
-        }
-    }
-    for (const std::uint64_t id : gone) {
-        if (std::find(opens.begin(), opens.end(), id) != opens.end()) {
             drop(key, id);
+            --living;
         }
     }
+    return living > 0;
 }
 
-std::vector<std::uint64_t> lifetimes::gone() {
-    std::vector<std::uint64_t> gone;
+bool lifetimes::hear(std::vector<file_key>& closed) {
     alignas(inotify_event) std::array<char, 16384> events;
-    bool lost_some = false;
+    bool lost_none = true;
     for (;;) {
         const ssize_t got = ::read(watch_.get(), events.data(), events.size());
         if (got <= 0) {
-            break;
+            return lost_none;
         }
         for (ssize_t at = 0; at < got;) {
             inotify_event event{};
             std::memcpy(&event, events.data() + at, sizeof event);
             at += static_cast<ssize_t>(sizeof event + event.len);
-            lost_some = lost_some || (event.mask & IN_Q_OVERFLOW) != 0;
+            lost_none = lost_none && (event.mask & IN_Q_OVERFLOW) == 0;
             if (const auto found = by_watch_.find(event.wd); found != by_watch_.end()) {
-                look_at(file_key{found->second}, gone);
+                closed.push_back(found->second);
             }
         }
     }
-    if (lost_some) {
-        const std::vector<std::uint64_t> rest = gone_for_sure();
-        gone.insert(gone.end(), rest.begin(), rest.end());
+}
+
+std::vector<std::uint64_t> lifetimes::gone() {
+    // Where nothing of a file is gone after all, its lock may take as long as a thread of the kernel waits for its
+    // turn. Where something is, an event of another open may have become one with this one's: a second look does.
+    constexpr std::chrono::seconds long_enough{1};
+    std::vector<file_key> closed;
+    std::vector<std::uint64_t> gone;
+    if (!hear(closed)) {
+        gone = gone_for_sure();
     }
+    const auto now = closed.empty() && closing_.empty() ? std::chrono::steady_clock::time_point{}
+                                                        : std::chrono::steady_clock::now();
+    std::vector<closing> still;
+    for (const closing& each : closing_) {
+        if (look_at(each.file, gone) && now < each.until) {
+            still.push_back(each);
+        }
+    }
+    for (const file_key& key : closed) {
+        const std::size_t before = gone.size();
+        if (look_at(key, gone)) {
+            still.push_back({key, gone.size() == before ? now + long_enough : now});
+        }
+    }
+    closing_ = std::move(still);
     return gone;
 }
 
@@ -143,7 +163,7 @@ std::vector<std::uint64_t> lifetimes::gone_for_sure() {
     }
     std::vector<std::uint64_t> gone;
     for (const file_key& key : all) {
-        look_at(key, gone);
+        (void)look_at(key, gone);
     }
     return gone;
 }

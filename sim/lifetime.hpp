@@ -7,6 +7,7 @@
 #include "kernel/syscalls.hpp"
 #include "target.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -53,14 +54,25 @@ class lifetimes {
         std::vector<std::uint64_t> opens;
     };
 
+    // A file of which something was closed, to be looked at again: the kernel says so before it lets go of the lock.
+    // Source: __fput() in fs/file_table.c.
+    struct closing {
+        file_key file;
+        std::chrono::steady_clock::time_point until;
+    };
+
     [[nodiscard]] bool lives(const watched& file, std::uint64_t id) const noexcept;
-    void look_at(const file_key& key, std::vector<std::uint64_t>& gone);
+    /// Adds to `gone`. False: nobody has it any more.
+    bool look_at(const file_key& key, std::vector<std::uint64_t>& gone);
+    /// Reads what inotify has to say; false: it has lost some of it.
+    [[nodiscard]] bool hear(std::vector<file_key>& closed);
     void drop(file_key key, std::uint64_t id) noexcept;
 
     kernel::unique_fd watch_;
     std::map<file_key, watched> files_;
     std::map<int, file_key> by_watch_;
     std::map<std::uint64_t, file_key> opens_;
+    std::vector<closing> closing_;
     std::uint64_t last_id_ = 0;
 };
 

@@ -61,14 +61,15 @@ finding simulation::about(const request& by, std::string call_name, std::string 
 }
 
 answer simulation::crash(const request& by, const std::string& call_name, const std::string& what_happens) {
+    if (!listener->waits(by.id)) {
+        return answer::failure(EIO); // killed meanwhile, and its arguments and descriptors gone before they were read
+    }
     report.kernel_crashes.push_back(about(by, call_name, what_happens));
     const finding& noted = report.kernel_crashes.back();
     std::cerr << "vcsm-sim: " << noted.process << " (" << noted.pid << "): this " << call_name
               << " crashes a board's kernel: " << what_happens << '\n';
     watch_process(noted.pid);
-    if (listener->waits(by.id)) {
-        ::kill(noted.pid, SIGKILL);
-    }
+    ::kill(noted.pid, SIGKILL);
     return answer::failure(EIO);
 }
 

@@ -68,6 +68,10 @@ answer allocate(simulation& all, const request& asked) {
     }
     all.measure();
     if (!asked.who.put(address, wanted)) {
+        if (!all.listener->waits(asked.id)) { // killed meanwhile: a real driver's block goes with the process
+            all.memory->free(memory);
+            return answer::failure(EFAULT);
+        }
         // The driver has its block before it finds that it cannot say so. Nobody can free it any more.
         all.report.leaks.push_back(all.about(asked, "VC_SM_CMA_IOCTL_MEM_ALLOC", "its struct is in read-only memory"));
         all.report.leaks.back().bytes = wanted.size;
@@ -143,9 +147,11 @@ answer import(simulation& all, const request& asked) {
         return answer::failure(ENOMEM);
     }
     if (!asked.who.put(address, wanted)) {
-        all.report.kernel_crashes.push_back(
-            all.about(asked, call_name,
-                      "its struct is in read-only memory; closing the descriptor that dangles is a kernel BUG"));
+        if (all.listener->waits(asked.id)) {
+            all.report.kernel_crashes.push_back(
+                all.about(asked, call_name,
+                          "its struct is in read-only memory; closing the descriptor that dangles is a kernel BUG"));
+        }
         return answer::failure(EFAULT);
     }
     const bool cached = root.exporter != cma::exporter;
