@@ -7,7 +7,7 @@
 namespace vcsm {
 
 pool::pool(std::size_t bytes, std::string_view name, const pool_options& options)
-    : state_{std::make_shared<detail::pool_state>(bytes, name, options)} {
+    : state_{detail::pool_state::make(bytes, name, options)} {
     state_->begin();
 }
 

@@ -1,7 +1,6 @@
 #include "pool_state.hpp"
 
 #include "copy.hpp"
-#include "keep.hpp"
 #include "kernel/syscalls.hpp"
 
 #include <algorithm>
@@ -36,6 +35,14 @@ pool_class class_of_units(std::size_t units) noexcept {
     const auto shift = static_cast<unsigned>(std::bit_width(units - 1)) - 4;
     const std::size_t eighth = (units - 1) >> shift; // 8 to 15
     return {17 + (shift - 1) * 8 + static_cast<unsigned>(eighth - 8), (eighth + 1) << shift};
+}
+
+std::shared_ptr<pool_state> pool_state::make(std::size_t bytes, std::string_view name, const pool_options& options) {
+    return {new pool_state{bytes, name, options}, [](pool_state* unused) {
+                if (unused->mode_.load(std::memory_order_relaxed) != mode::forked) {
+                    delete unused;
+                }
+            }};
 }
 
 pool_state::pool_state(std::size_t bytes, std::string_view name, const pool_options& options)
@@ -481,7 +488,6 @@ void pool_state::stop(fate why) noexcept {
 void pool_state::abandon() noexcept {
     // Another thread of the parent may have held any lock and been in the middle of anything: all stays as it is.
     mode_.store(mode::forked, std::memory_order_relaxed);
-    keep_for_ever(weak_from_this().lock());
     for (const auto& each : chunks_) {
         each->memory->abandon();
     }

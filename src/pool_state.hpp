@@ -51,6 +51,9 @@ inline constexpr std::size_t largest_rounded_bytes = std::size_t{64} << 10;
 
 class pool_state final : public memory_owner, public std::enable_shared_from_this<pool_state> {
   public:
+    /// Where it is what the child of a fork was left with, it is never destroyed.
+    [[nodiscard]] static std::shared_ptr<pool_state> make(std::size_t bytes, std::string_view name,
+                                                          const pool_options& options);
     pool_state(std::size_t bytes, std::string_view name, const pool_options& options);
     ~pool_state() override;
 

@@ -1,6 +1,7 @@
 #include "registry.hpp"
 
 #include "forked_mutex.hpp"
+#include "keep.hpp"
 #include "kernel/syscalls.hpp"
 #include "own_process.hpp"
 
@@ -320,7 +321,9 @@ void registry::forget_in_child() noexcept {
         if (in.owners[at]) {
             (void)in.owners[at]->end(fate::forked);
             in.owners[at]->shared()->abandon();
-            in.owners[at].reset();
+            // Not counted down: some C++ libraries (Debian's for armel) do that under a mutex, which another thread of
+            // the parent may have held.
+            keep_for_ever(std::move(in.owners[at]));
             in.slots[at].handle.store(0, std::memory_order_release);
         }
     }

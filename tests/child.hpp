@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <memory> // what C++ library it is
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,14 @@ namespace vcsm_tests {
 inline constexpr bool threads_may_allocate_over_a_fork = false;
 #else
 inline constexpr bool threads_may_allocate_over_a_fork = true;
+#endif
+
+/// Debian's C++ library for armel counts the owners of a shared_ptr under a mutex: the child is left with it locked
+/// where another thread of the parent was just counting, and no more can be done there with what both used.
+#if defined(__GLIBCXX__) && !defined(_GLIBCXX_HAVE_ATOMIC_LOCK_POLICY)
+inline constexpr bool children_may_use_what_threads_share = false;
+#else
+inline constexpr bool children_may_use_what_threads_share = true;
 #endif
 
 /// Runs in a child process; what it returns is the child's exit status, 99 for an exception, 100 + n for signal n.
