@@ -138,8 +138,8 @@ std::vector<std::uint64_t> lifetimes::gone() {
     if (!hear(closed)) {
         gone = gone_for_sure();
     }
-    const auto now = closed.empty() && closing_.empty() ? std::chrono::steady_clock::time_point{}
-                                                        : std::chrono::steady_clock::now();
+    const auto now =
+        closed.empty() && closing_.empty() ? std::chrono::steady_clock::time_point{} : std::chrono::steady_clock::now();
     std::vector<closing> still;
     for (const closing& each : closing_) {
         if (look_at(each.file, gone) && now < each.until) {

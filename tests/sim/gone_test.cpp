@@ -26,9 +26,7 @@ struct watched_file : testing::Test {
     sim::lifetimes lifetimes;
 
     // What __fput() does first; the lock goes later, without a word.
-    void close_another_open() const {
-        (void)kernel::open("/proc/self/fd/" + std::to_string(memfd.get()), O_RDWR);
-    }
+    void close_another_open() const { (void)kernel::open("/proc/self/fd/" + std::to_string(memfd.get()), O_RDWR); }
     static void let_go_of_the_lock(const sim::lifetimes::opened& open) {
         struct flock lock {};
         lock.l_type = F_UNLCK;
@@ -103,8 +101,7 @@ struct killed_in_its_call : testing::Test {
     sim::options chosen;
     std::unique_ptr<sim::simulation> all;
     sim::request asked;
-    void* page =
-        ::mmap(nullptr, kernel::page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* page = ::mmap(nullptr, kernel::page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 };
 
 TEST_F(killed_in_its_call, a_program_leaves_no_block) {
