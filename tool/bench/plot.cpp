@@ -97,20 +97,26 @@ std::string script_of(const std::vector<row>& rows, const std::string& device, c
     draw(script, "Allocate, fill and free", "bytes", "ns", true,
          {{"limit: the system calls and memcpy by hand", dashed, points(rows, "fresh block, filled", limit)},
           {"fresh block", solid, points(rows, "fresh block, filled", ours)}});
-    std::vector<std::pair<double, double>> crowded;
-    std::vector<std::pair<double, double>> empty;
-    for (std::size_t blocks = 1; blocks <= 1000000; blocks *= 10) {
-        const std::string work = "pool: allocate + free, " + std::to_string(blocks) + " live";
-        for (const row& each : rows) {
-            if (each.work == work) {
-                crowded.emplace_back(static_cast<double>(blocks), each.ours_ns);
-                empty.emplace_back(static_cast<double>(blocks), each.limit_ns);
-                break;
+    const auto among = [&rows](const std::string& before, const std::string& after,
+                               const std::function<double(const row&)>& value) {
+        std::vector<std::pair<double, double>> found;
+        for (std::size_t blocks = 1; blocks <= 1000000; blocks *= 10) {
+            for (const row& each : rows) {
+                if (each.work == before + std::to_string(blocks) + after) {
+                    found.emplace_back(static_cast<double>(blocks), value(each));
+                    break;
+                }
             }
         }
-    }
-    draw(script, "Pool: allocate and free 4 KiB among live blocks", "live blocks", "ns", false,
-         {{"limit: an empty pool", dashed, empty}, {"pool", solid, crowded}});
+        return found;
+    };
+    const std::string crowded = "pool: allocate + free, ";
+    const std::string fragmented = "pool: 2000 blocks up to 8 KiB, among ";
+    draw(script, "Pool: allocate and free among live blocks", "live blocks", "ns", false,
+         {{"limit: an empty pool", dashed, among(crowded, " live", limit)},
+          {"4 KiB", solid, among(crowded, " live", ours)},
+          {"limit: an empty pool, up to 8 KiB", dashed, among(fragmented, " holes", limit)},
+          {"up to 8 KiB, among as many holes", solid, among(fragmented, " holes", ours)}});
     return script + "unset multiplot\n";
 }
 

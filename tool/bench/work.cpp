@@ -1,6 +1,8 @@
 #include "work.hpp"
 
 #include "hand_made.hpp"
+#include "material.hpp"
+#include "pool_work.hpp"
 
 #include <vcsm/vcsm.hpp>
 
@@ -16,145 +18,6 @@
 namespace tool::bench {
 
 namespace {
-
-constexpr std::size_t kib = 1024;
-constexpr std::size_t mib = 1024 * kib;
-
-// Keeps the compiler from leaving out what nobody looks at.
-void look_at(const void* address) {
-    asm volatile("" : : "g"(address) : "memory");
-}
-
-using bytes_of = std::vector<std::byte>;
-
-std::shared_ptr<bytes_of> filled(std::size_t bytes) {
-    return std::make_shared<bytes_of>(bytes, std::byte{0x5a});
-}
-
-std::shared_ptr<const hand_made> by_hand() {
-    static const auto made = std::make_shared<const hand_made>(vcsm::shared_memory{1, "bench"}.device());
-    return made;
-}
-
-// ---- pools
-
-std::shared_ptr<vcsm::pool> new_pool(std::size_t bytes) {
-    return std::make_shared<vcsm::pool>(bytes, "bench");
-}
-
-sampler from_pool(const std::shared_ptr<vcsm::pool>& from, std::size_t bytes) {
-    return repeated([from, bytes] {
-        const vcsm::shared_memory block = from->allocate(bytes);
-        look_at(&block);
-    });
-}
-
-comparison pool_against_calls(std::size_t bytes, bool checked) {
-    const auto hand = by_hand();
-    comparison made{"pool: allocate + free", bytes, 1, hand->calls(), from_pool(new_pool(8 * mib), bytes), {}, 0, 0};
-    made.limits.push_back(repeated([hand, bytes] { hand->with_block(bytes, look_at); }));
-    if (checked) {
-        made.at_least = 80;
-        made.at_most_ns = 60;
-    }
-    return made;
-}
-
-// A pool with so many live blocks of 4 KiB, or of the size that there is room for.
-std::shared_ptr<std::pair<std::shared_ptr<vcsm::pool>, std::vector<vcsm::shared_memory>>> crowded(std::size_t blocks) {
-    for (const std::size_t each : {4 * kib, kib, std::size_t{256}}) {
-        try {
-            auto made = std::make_shared<std::pair<std::shared_ptr<vcsm::pool>, std::vector<vcsm::shared_memory>>>();
-            made->first = new_pool(blocks * each + 8 * mib);
-            made->second.reserve(blocks);
-            for (std::size_t i = 0; i < blocks; ++i) {
-                made->second.push_back(made->first->allocate(each));
-            }
-            return made;
-        } catch (const vcsm::out_of_memory&) {
-            if (each == 256) {
-                throw;
-            }
-        }
-    }
-    return nullptr;
-}
-
-comparison crowded_pool(std::size_t blocks, bool checked) {
-    const auto full = crowded(blocks);
-    comparison made{
-        "pool: allocate + free, " + std::to_string(blocks) + " live", 4 * kib, 1, "an empty pool", {}, {}, 0, 0};
-    made.ours = repeated([full] {
-        const vcsm::shared_memory block = full->first->allocate(4 * kib);
-        look_at(&block);
-    });
-    made.limits.push_back(from_pool(new_pool(8 * mib), 4 * kib));
-    made.at_least = checked ? 1 / 1.5 : 0;
-    return made;
-}
-
-// So many threads at once, each with samples of its own, from when all run until the first has enough.
-double with_threads(vcsm::pool& from, unsigned threads) {
-    constexpr std::size_t times = 1000;
-    constexpr std::size_t enough = 60;
-    std::atomic<unsigned> running{0};
-    std::atomic<bool> done{false};
-    std::vector<std::vector<double>> samples(threads);
-    const auto work = [&](std::size_t number) {
-        ++running;
-        while (running < threads) {
-            std::this_thread::yield();
-        }
-        std::vector<double>& own = samples[number];
-        while (!done) {
-            const auto start = clock::now();
-            for (std::size_t i = 0; i < times; ++i) {
-                const vcsm::shared_memory block = from.allocate(4 * kib);
-                look_at(&block);
-            }
-            own.push_back(nanoseconds_since(start) / static_cast<double>(times));
-            if (own.size() >= enough) {
-                done = true;
-            }
-        }
-    };
-    std::vector<std::thread> others;
-    for (unsigned i = 1; i < threads; ++i) {
-        others.emplace_back(work, i);
-    }
-    work(0);
-    for (std::thread& each : others) {
-        each.join();
-    }
-    double per_second = 0;
-    for (const std::vector<double>& each : samples) {
-        per_second += each.empty() ? 0 : 1 / quantile(each, 0.5);
-    }
-    return 1 / per_second;
-}
-
-comparison threads_in_pool(unsigned threads, bool checked) {
-    const auto from = new_pool(8 * mib);
-    comparison made{"pool: allocate + free", 4 * kib, threads, "one thread", {}, {}, 0, 0};
-    made.ours = [from, threads] { return with_threads(*from, threads); };
-    made.limits.push_back([from] { return with_threads(*from, 1); });
-    made.at_least = checked ? 1.7 : 0;
-    return made;
-}
-
-comparison filled_pool_block(std::size_t bytes, bool checked) {
-    const auto from = new_pool(4 * bytes);
-    const auto source = filled(bytes);
-    const auto kept = std::make_shared<vcsm::shared_memory>(from->allocate(bytes));
-    const auto view = std::make_shared<vcsm::lock<std::byte>>(kept->lock(vcsm::access::write));
-    comparison made{"pool block, filled", bytes, 1, "memcpy into such a block", {}, {}, 0, 0};
-    // The same block over and over, as the pool gives it again, and a neighbour of the same kind.
-    made.ours = repeated([from, source] { from->allocate(source->size()).copy_from(*source); });
-    made.limits.push_back(
-        repeated([view, source, kept] { copy_plainly(view->data(), source->data(), source->size()); }));
-    made.at_least = checked ? 0.95 : 0;
-    return made;
-}
 
 // ---- blocks of their own
 
@@ -382,6 +245,9 @@ plan plan_for_device(bool quick) {
     }
     for (std::size_t blocks = 1; blocks <= (quick ? 10000U : 1000000U); blocks *= 10) {
         add([=] { return crowded_pool(blocks, false); });
+    }
+    for (std::size_t blocks = 100; blocks <= (quick ? 10000U : 100000U); blocks *= 10) {
+        add([=] { return fragmented_pool(blocks); });
     }
     const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
     for (unsigned threads = 2; threads <= std::min(16U, 2 * processors); threads *= 2) {
