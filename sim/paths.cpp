@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace vcsm::sim {
 
@@ -31,7 +32,8 @@ int whole_number(std::string_view text) {
     return problem == std::errc{} && end == text.data() + text.size() ? number : -1;
 }
 
-/// Reads "/proc/12/fd/3", "/proc/12/task/13/fdinfo/3"; `elsewhere` for anything else.
+/// Reads "/proc/12/fd/3", "/proc/12/task/13/fdinfo/3"; `elsewhere` for anything else, and for this process: what it has
+/// of the blocks a kernel would have, which nobody sees.
 place descriptor_at(std::string_view path) {
     const std::deque<std::string> parts = components(path);
     const bool of_thread = parts.size() == 6 && parts[2] == "task";
@@ -41,7 +43,7 @@ place descriptor_at(std::string_view path) {
     const std::string& kind = parts[of_thread ? 4 : 2];
     const int process = whole_number(parts[of_thread ? 3 : 1]);
     const int descriptor = whole_number(parts.back());
-    if (process <= 0 || descriptor < 0 || (kind != "fd" && kind != "fdinfo")) {
+    if (process <= 0 || process == ::getpid() || descriptor < 0 || (kind != "fd" && kind != "fdinfo")) {
         return {};
     }
     return {kind == "fd" ? place::kind::descriptor : place::kind::information, nullptr, process, descriptor};
