@@ -28,6 +28,19 @@ std::size_t whole_pages(std::size_t bytes) {
     return (bytes + page - 1) / page * page;
 }
 
+/// Whether the kernel could write there, told by the real one.
+bool is_writable(void* address, std::size_t bytes) {
+    int ends[2] = {-1, -1};
+    if (::pipe(ends) != 0) {
+        throw std::runtime_error{"no pipe"};
+    }
+    const bool written = ::write(ends[1], address, bytes) == static_cast<ssize_t>(bytes) &&
+                         ::read(ends[0], address, bytes) == static_cast<ssize_t>(bytes);
+    ::close(ends[0]);
+    ::close(ends[1]);
+    return written;
+}
+
 /// A node whose ioctls a driver answers.
 template <class Driver>
 struct node final : object {
@@ -146,6 +159,10 @@ int vcsm_cma_driver::ioctl(unsigned long number, void* argument) {
 int vcsm_cma_driver::alloc(void* argument) {
     real::vcsm_cma::alloc call{};
     std::memcpy(&call, argument, sizeof call);
+    if (!is_writable(argument, sizeof call)) {
+        in.crashes.push_back("ALLOC with its struct in read-only memory");
+        return -EFAULT;
+    }
     if (signals_can_interrupt()) {
         in.crashes.push_back("a signal may interrupt ALLOC");
     }
@@ -175,6 +192,10 @@ int vcsm_cma_driver::alloc(void* argument) {
 int vcsm_cma_driver::import(void* argument) {
     real::vcsm_cma::import_dmabuf call{};
     std::memcpy(&call, argument, sizeof call);
+    if (!is_writable(argument, sizeof call)) {
+        in.crashes.push_back("IMPORT with its struct in read-only memory");
+        return -EFAULT;
+    }
     const auto source = std::dynamic_pointer_cast<dma_buf>(in.at(call.dmabuf_fd));
     if (!source) {
         in.crashes.push_back("IMPORT of what is no dma-buf");

@@ -8,6 +8,7 @@
 #include <string>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
@@ -490,6 +491,29 @@ TEST_F(vcsm_cma, a_block_of_the_drivers_is_never_imported_again_nor_synchronised
         EXPECT_THROW((void)block->bus_address(), vcsm::not_supported);
         EXPECT_THAT(in_.crashes, IsEmpty());
     }
+}
+
+TEST_F(vcsm_cma_with_heap, the_structs_of_calls_lie_in_writable_memory) {
+    // First that the fake driver notices.
+    constexpr unsigned long numbers[] = {alloc_number, import_number};
+    void* const page = ::mmap(nullptr, fakes::in_pages(1), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(page, MAP_FAILED);
+    const int node = in_.open("/dev/vcsm-cma", O_RDWR, 0);
+    for (const unsigned long number : numbers) {
+        EXPECT_EQ(in_.ioctl(node, number, page), -1);
+        EXPECT_EQ(errno, EFAULT);
+    }
+    in_.close(node);
+    ::munmap(page, fakes::in_pages(1));
+    EXPECT_EQ(in_.crashes.size(), 2U);
+    in_.crashes.clear();
+
+    open();
+    (void)device_->allocate({4096, "by ALLOC", cache_mode::none, 1});
+    (void)device_->allocate({4096, "by IMPORT", cache_mode::host, 1});
+    EXPECT_EQ(in_.arguments_of(alloc_number).size(), 1U);
+    EXPECT_EQ(in_.arguments_of(import_number).size(), 1U);
+    expect_nothing_left("both calls");
 }
 
 TEST_F(vcsm_cma_with_heap, no_allocation_reaches_the_driver_without_free_descriptors) {
