@@ -35,7 +35,7 @@ std::shared_ptr<std::pair<std::shared_ptr<vcsm::pool>, std::vector<vcsm::shared_
                 made->second.push_back(made->first->allocate(each));
             }
             return made;
-        } catch (const vcsm::out_of_memory&) {
+        } catch (const vcsm::error&) { // no room, or more than a block of the driver may have
             if (each == 256) {
                 throw;
             }
