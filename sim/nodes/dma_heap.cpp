@@ -63,9 +63,6 @@ answer heap_ioctl(simulation& all, const request& asked, const entry& heap) {
         made_buffer.memory = from.allocate_unknown(described);
     }
     all.measure();
-    if (!asked.who.put(address, wanted)) {
-        return answer::failure(EFAULT);
-    }
     if (all.chosen.strict) {
         made_buffer.memory->bytes().begin_caching(); // so that what was never synced can be told
     }
@@ -83,7 +80,9 @@ answer heap_ioctl(simulation& all, const request& asked, const entry& heap) {
         return answer::failure(-number);
     }
     wanted.fd = static_cast<std::uint32_t>(number);
-    (void)asked.who.put(address, wanted);
+    if (!asked.who.put(address, wanted)) {
+        return answer::failure(EFAULT); // and the program has a descriptor that it does not know of
+    }
     if (all.trace.wanted()) {
         all.trace.also("{fd=" + std::to_string(number) + "}");
     }

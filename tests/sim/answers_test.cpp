@@ -185,6 +185,8 @@ bad heap flags: EINVAL
 no bytes: EINVAL
 too much: ENOMEM
 bad pointer: EFAULT
+read-only: EFAULT
+of it is left: 4096
 )");
     expect_clean(made);
 }

@@ -89,6 +89,23 @@ TEST_F(system_heap_facts, refuses_what_makes_no_sense_and_gives_nothing) {
     EXPECT_EQ(dma_bufs_alive(), before);
 }
 
+TEST_F(system_heap_facts, leaves_a_descriptor_behind_that_it_cannot_tell) {
+    const descriptor heap{::open(system_heap, O_RDONLY | O_CLOEXEC)};
+    void* const page = ::mmap(nullptr, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(page, MAP_FAILED);
+    struct dma_heap_allocation_data request {};
+    request.len = page_size();
+    request.fd_flags = O_RDWR | O_CLOEXEC;
+    std::memcpy(page, &request, sizeof request);
+    ASSERT_EQ(::mprotect(page, page_size(), PROT_READ), 0);
+    const int next = ::dup(heap.get());
+    ::close(next);
+    EXPECT_EQ(answer_of(heap.get(), DMA_HEAP_IOCTL_ALLOC, page), EFAULT);
+    EXPECT_EQ(fdinfo(next, "exp_name"), "system");
+    ::close(next);
+    ::munmap(page, page_size());
+}
+
 TEST_F(system_heap_facts, refuses_a_request_with_a_descriptor_or_heap_flags_preset) {
     const descriptor heap{::open(system_heap, O_RDONLY | O_CLOEXEC)};
     struct dma_heap_allocation_data request {};

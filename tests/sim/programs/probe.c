@@ -369,6 +369,15 @@ static void heap(void) {
     bad = (struct heap_alloc){UINT64_C(1) << 40, 0, O_RDWR, 0};
     SHOW("too much", ioctl(fd, HEAP_ALLOC, &bad));
     SHOW("bad pointer", ioctl(fd, HEAP_ALLOC, NULL));
+    char* page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    a = (struct heap_alloc){4096, 0, O_RDWR | O_CLOEXEC, 0};
+    memcpy(page, &a, sizeof a);
+    mprotect(page, 4096, PROT_READ);
+    const int next = dup(fd);
+    close(next);
+    SHOW("read-only", ioctl(fd, HEAP_ALLOC, page));
+    SHOW("of it is left", lseek(next, 0, SEEK_END));
+    close(next);
 }
 
 static void faults(void) {
