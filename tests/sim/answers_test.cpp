@@ -186,7 +186,7 @@ no bytes: EINVAL
 too much: ENOMEM
 bad pointer: EFAULT
 read-only: EFAULT
-of it is left: 4096
+of it is left: EBADF
 )");
     expect_clean(made);
 }
