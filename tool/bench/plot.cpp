@@ -36,6 +36,8 @@ constexpr const char* solid = "linespoints pointtype 7 linewidth 2";
 
 void draw(std::string& script, const std::string& title, const std::string& x, const std::string& y, bool log_y,
           const std::vector<line>& lines) {
+    // Seconds are shown as gnuplot shortens them: 10 ns, 10 us.
+    script += y == "time" ? "set format y \"%.0s %cs\"\n" : "set format y \"%g\"\n";
     script += fmt::format("set title {}\nset xlabel {}\nset ylabel {}\nset logscale x\n{}\n", quoted(title), quoted(x),
                           quoted(y), log_y ? "set yrange [*:*]\nset logscale y" : "unset logscale y\nset yrange [0:*]");
     std::string drawn;
@@ -76,13 +78,13 @@ std::string script_of(const std::vector<row>& rows, const std::string& device, c
         fmt::format("set terminal {} size 1400,1000 font \"Sans,{}\"\nset output {}\n",
                     svg ? "svg enhanced background \"white\"" : "pngcairo noenhanced", svg ? 14 : 12, quoted(file));
     script += svg ? "set termoption noenhanced\n" : "";
-    script += "set encoding utf8\nset grid\nset key below\nset format x \"%.0s%c\"\n";
+    script += "set encoding utf8\nset grid\nset key below\nset bmargin 8\nset format x \"%.0s%c\"\n";
     script += fmt::format("set multiplot layout 2,2 title {}\n", quoted("vcsm bench on " + device));
 
     const auto ours_speed = [](const row& each) { return gib_per_second(each.bytes, each.ours_ns); };
     const auto limit_speed = [](const row& each) { return gib_per_second(each.bytes, each.limit_ns); };
-    const auto ours = [](const row& each) { return each.ours_ns; };
-    const auto limit = [](const row& each) { return each.limit_ns; };
+    const auto ours = [](const row& each) { return each.ours_ns * 1e-9; };
+    const auto limit = [](const row& each) { return each.limit_ns * 1e-9; };
 
     draw(script, "Copies, host-uncached and host-cached", "bytes", "GiB/s", false,
          {{"limit: memcpy", dashed, points(rows, "copy in, cache none", limit_speed)},
@@ -90,11 +92,11 @@ std::string script_of(const std::vector<row>& rows, const std::string& device, c
           {"out, cache none", solid, points(rows, "copy out, cache none", ours_speed)},
           {"in, cache host", solid, points(rows, "copy in, cache host", ours_speed)},
           {"out, cache host", solid, points(rows, "copy out, cache host", ours_speed)}});
-    draw(script, "Allocate and free", "bytes", "ns", true,
+    draw(script, "Allocate and free", "bytes", "time", true,
          {{"limit: the system calls by hand", dashed, points(rows, "fresh block: allocate + free", limit)},
           {"fresh block", solid, points(rows, "fresh block: allocate + free", ours)},
           {"pool", solid, points(rows, "pool: allocate + free", ours)}});
-    draw(script, "Allocate, fill and free", "bytes", "ns", true,
+    draw(script, "Allocate, fill and free", "bytes", "time", true,
          {{"limit: the system calls and memcpy by hand", dashed, points(rows, "fresh block, filled", limit)},
           {"fresh block", solid, points(rows, "fresh block, filled", ours)}});
     const auto among = [&rows](const std::string& before, const std::string& after,
@@ -112,7 +114,7 @@ std::string script_of(const std::vector<row>& rows, const std::string& device, c
     };
     const std::string crowded = "pool: allocate + free, ";
     const std::string fragmented = "pool: 2000 blocks up to 8 KiB, among ";
-    draw(script, "Pool: allocate and free among live blocks", "live blocks", "ns", false,
+    draw(script, "Pool: allocate and free among live blocks", "live blocks", "time", false,
          {{"limit: an empty pool", dashed, among(crowded, " live", limit)},
           {"4 KiB", solid, among(crowded, " live", ours)},
           {"limit: an empty pool, up to 8 KiB", dashed, among(fragmented, " holes", limit)},
