@@ -69,7 +69,7 @@ class VCSM_API allocation {
     }
 
     /// The parts of the above, for those who hold mutex() over more than one.
-    [[nodiscard]] std::mutex& mutex() const noexcept { return mutex_.get(); }
+    [[nodiscard]] short_mutex& mutex() const noexcept { return mutex_.get(); }
     void begin_locked(access_kind kind) {
         throw_unless_alive();
         if (guard_) {

@@ -1,6 +1,7 @@
 #include "lasting_mutex.hpp"
 
 #include <memory>
+#include <mutex>
 #include <new>
 #include <vector>
 
@@ -8,7 +9,7 @@ namespace vcsm::detail {
 
 // On a cache line of its own, so that threads that lock different blocks do not disturb each other.
 struct alignas(64) lasting_mutex::node {
-    std::mutex mutex;
+    short_mutex mutex;
     unsigned generation = 0;
 };
 
@@ -54,7 +55,7 @@ lasting_mutex::~lasting_mutex() {
     }
 }
 
-std::mutex& lasting_mutex::get() const noexcept {
+short_mutex& lasting_mutex::get() const noexcept {
     return node_->mutex;
 }
 

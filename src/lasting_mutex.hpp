@@ -1,9 +1,9 @@
 // Mutexes that outlive what they guard.
 #pragma once
 
-#include <vcsm/types.hpp>
+#include "short_mutex.hpp"
 
-#include <mutex>
+#include <vcsm/types.hpp>
 
 namespace vcsm::detail {
 
@@ -18,7 +18,7 @@ class VCSM_API lasting_mutex {
     lasting_mutex& operator=(const lasting_mutex&) = delete;
     ~lasting_mutex();
 
-    [[nodiscard]] std::mutex& get() const noexcept;
+    [[nodiscard]] short_mutex& get() const noexcept;
 
     /// In the child of a fork: the parent's mutexes are not used again, for its threads may have held them.
     static void renew_in_child() noexcept;

@@ -110,7 +110,7 @@ class VCSM_API registry {
         std::atomic<std::uint32_t> handle{0}; // 0: empty
         std::atomic<std::uint32_t> videocore_handle{0};
         std::atomic<reference*> to{nullptr};
-        std::atomic<std::mutex*> mutex{nullptr}; // of the allocation
+        std::atomic<short_mutex*> mutex{nullptr}; // of the allocation
         std::atomic<std::byte*> address{nullptr};
     };
     struct table {
@@ -121,7 +121,7 @@ class VCSM_API registry {
     };
     struct where {
         reference* to = nullptr;
-        std::mutex* mutex = nullptr;
+        short_mutex* mutex = nullptr;
         friend bool operator==(const where&, const where&) = default;
     };
     /// What the address index has of a block.

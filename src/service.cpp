@@ -24,7 +24,6 @@ namespace vcsm::detail {
 
 namespace {
 
-std::atomic<service*> the_one{nullptr};
 // That which before_fork() locked, for what comes after; in this thread, for several may fork at once.
 thread_local service* held_over_fork = nullptr;
 
@@ -40,14 +39,12 @@ bool registered(int result, const char* call) {
 
 } // namespace
 
-service& service::instance() {
-    static service* const own = new service;
-    the_one.store(own, std::memory_order_release);
-    return *own;
-}
+constinit std::atomic<service*> service::the_one_{nullptr};
 
-service* service::if_there() noexcept {
-    return the_one.load(std::memory_order_acquire);
+service& service::make_instance() {
+    static service* const own = new service;
+    the_one_.store(own, std::memory_order_release);
+    return *own;
 }
 
 service::service() {

@@ -10,6 +10,7 @@
 #include <vcsm/service.hpp>
 #include <vcsm/shared_memory.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -54,9 +55,12 @@ class VCSM_API service {
   public:
     /// The one of this process. Never destroyed, for objects may outlive main(). The first call throws vcsm::error
     /// (ENOMEM) or std::bad_alloc where there is no memory for it; the next tries again.
-    [[nodiscard]] static service& instance();
+    [[nodiscard]] static service& instance() {
+        service* const own = if_there();
+        return own != nullptr ? *own : make_instance();
+    }
     /// The same, or nothing where nobody has asked for it yet.
-    [[nodiscard]] static service* if_there() noexcept;
+    [[nodiscard]] static service* if_there() noexcept { return the_one_.load(std::memory_order_acquire); }
 
     /// Opens the device unless one is open. Throws vcsm::error.
     void start();
@@ -166,6 +170,7 @@ class VCSM_API service {
     enum class unlocking : unsigned char { done, was_not_locked, no_handle };
 
     service();
+    [[nodiscard]] static service& make_instance();
 
     unlocking end_bare_lock(std::uint32_t handle, bool clean) {
         unlocking result = unlocking::no_handle;
@@ -207,6 +212,9 @@ class VCSM_API service {
     auto hand_out(std::uint32_t handle, const char* operation, Ask&& ask);
     void move(block& which, std::shared_ptr<allocation> another, std::size_t size, bool handed_out_too,
               const std::function<void(device::memory&)>& check);
+
+    // Not inline: in a library that exports nothing of ours that would be another one.
+    static std::atomic<service*> the_one_;
 
     static void before_fork();
     static void after_fork_in_parent();

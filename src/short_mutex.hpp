@@ -1,0 +1,42 @@
+// A mutex for what is held for some nanoseconds or one system call, taken and given back in place.
+#pragma once
+
+#include <vcsm/types.hpp>
+
+#include <atomic>
+
+namespace vcsm::detail {
+
+/// As std::mutex, whose two calls into the C library take longer than a look-up: a lock and its end lie on four of
+/// them. Who has to wait sleeps.
+class VCSM_API short_mutex {
+  public:
+    short_mutex() noexcept = default;
+    short_mutex(const short_mutex&) = delete;
+    short_mutex& operator=(const short_mutex&) = delete;
+    ~short_mutex() = default;
+
+    void lock() noexcept {
+        int found = free_;
+        if (!state_.compare_exchange_strong(found, taken_, std::memory_order_acquire, std::memory_order_relaxed)) {
+            wait_and_lock();
+        }
+    }
+    void unlock() noexcept {
+        if (state_.exchange(free_, std::memory_order_release) == waited_for_) {
+            wake_one();
+        }
+    }
+
+  private:
+    static constexpr int free_ = 0;
+    static constexpr int taken_ = 1;
+    static constexpr int waited_for_ = 2; // taken, and somebody may be asleep
+
+    void wait_and_lock() noexcept;
+    void wake_one() noexcept;
+
+    std::atomic<int> state_{free_};
+};
+
+} // namespace vcsm::detail
