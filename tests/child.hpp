@@ -1,13 +1,18 @@
 // Part of a test in a process of its own.
 #pragma once
 
+#include <array>
 #include <cstdio>
 #include <exception>
 #include <functional>
 #include <memory> // what C++ library it is
+#include <string>
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <gtest/gtest.h>
 
 namespace vcsm_tests {
 
@@ -42,6 +47,38 @@ inline int in_child(const std::function<int()>& work) {
     int status = 0;
     ::waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
+}
+
+/// Runs in a child process, which a minute ends; gives what it returns, or what the exception out of it says.
+inline std::string said_by_child(const std::function<std::string()>& work) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    // Out of the way of work that counts on which descriptors are free.
+    const int write_end = ::fcntl(ends[1], F_DUPFD_CLOEXEC, 50);
+    ::close(ends[1]);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(60);
+        std::string said;
+        try {
+            said = work();
+        } catch (const std::exception& thrown) {
+            said = thrown.what();
+        }
+        (void)!::write(write_end, said.data(), said.size());
+        ::_exit(0);
+    }
+    ::close(write_end);
+    std::string said;
+    std::array<char, 1024> piece{};
+    for (ssize_t got = 0; (got = ::read(ends[0], piece.data(), piece.size())) > 0;) {
+        said.append(piece.data(), static_cast<std::size_t>(got));
+    }
+    ::close(ends[0]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status)) << "the child died by signal " << WTERMSIG(status);
+    return said;
 }
 
 } // namespace vcsm_tests

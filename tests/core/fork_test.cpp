@@ -10,7 +10,6 @@
 #include <thread>
 
 #include <dirent.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace {
@@ -18,36 +17,8 @@ namespace {
 using testing::HasSubstr;
 using vcsm::shared_memory;
 using vcsm_tests::pattern;
+using vcsm_tests::said_by_child;
 using vcsm_tests::seen_by_videocore;
-
-// What the child says; it ends without the test program's own ending.
-std::string in_child(const std::function<std::string()>& work) {
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::pipe(ends.data()), 0);
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::alarm(20);
-        std::string said;
-        try {
-            said = work();
-        } catch (const std::exception& thrown) {
-            said = thrown.what();
-        }
-        (void)!::write(ends[1], said.data(), said.size());
-        ::_exit(0);
-    }
-    ::close(ends[1]);
-    std::string said;
-    std::array<char, 1024> piece{};
-    for (ssize_t got = 0; (got = ::read(ends[0], piece.data(), piece.size())) > 0;) {
-        said.append(piece.data(), static_cast<std::size_t>(got));
-    }
-    ::close(ends[0]);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    EXPECT_TRUE(WIFEXITED(status)) << "the child died by signal " << WTERMSIG(status);
-    return said;
-}
 
 int memfds_open() {
     int count = 0;
@@ -72,7 +43,7 @@ TEST_F(the_child_of_a_fork, cannot_use_its_parents_blocks_and_is_told_why) {
          std::vector<std::function<void()>>{[&] { (void)block.size(); }, [&] { (void)block.videocore_handle(); },
                                             [&] { (void)block.lock(vcsm::access::read); }, [&] { block.resize(5); },
                                             [&] { (void)block.export_dmabuf(); }, [&] { (void)block.share(); }}) {
-        EXPECT_THAT(in_child([&]() -> std::string {
+        EXPECT_THAT(said_by_child([&]() -> std::string {
                         use();
                         return "no exception";
                     }),
@@ -84,7 +55,7 @@ TEST_F(the_child_of_a_fork, cannot_use_its_parents_blocks_and_is_told_why) {
 
 TEST_F(the_child_of_a_fork, frees_none_of_its_parents_blocks) {
     auto block = std::make_unique<shared_memory>(100, "parents");
-    in_child([&]() -> std::string {
+    said_by_child([&]() -> std::string {
         block.reset();
         vcsm::stop_service();
         return {};
@@ -97,12 +68,12 @@ TEST_F(the_child_of_a_fork, keeps_none_of_its_parents_descriptors) {
     shared_memory block{100, "exported"};
     (void)block.dmabuf();
     EXPECT_GE(memfds_open(), 2);
-    EXPECT_EQ(in_child([] { return std::to_string(memfds_open()); }), "0");
+    EXPECT_EQ(said_by_child([] { return std::to_string(memfds_open()); }), "0");
 }
 
 TEST_F(the_child_of_a_fork, starts_a_service_and_a_videocore_of_its_own) {
     shared_memory block{100, "parents"};
-    EXPECT_EQ(in_child([]() -> std::string {
+    EXPECT_EQ(said_by_child([]() -> std::string {
                   shared_memory own{100, "childs"};
                   own.copy_from(pattern(100, 4));
                   const bool right = seen_by_videocore(own, 100) == pattern(100, 4);
@@ -117,7 +88,7 @@ TEST_F(the_child_of_a_fork, may_import_what_its_parent_exported) {
     shared_memory block{100, "parents"};
     block.copy_from(pattern(100));
     const int exported = block.export_dmabuf();
-    EXPECT_EQ(in_child([&]() -> std::string {
+    EXPECT_EQ(said_by_child([&]() -> std::string {
                   const shared_memory imported = shared_memory::from_dmabuf(exported);
                   std::vector<std::byte> bytes(100);
                   imported.copy_to(bytes);
@@ -130,7 +101,7 @@ TEST_F(the_child_of_a_fork, may_import_what_its_parent_exported) {
 TEST_F(the_child_of_a_fork, ends_its_parents_locks_without_harm) {
     shared_memory block{100, "parents", vcsm::cache_mode::host};
     auto view = block.lock(vcsm::access::write);
-    in_child([&]() -> std::string {
+    said_by_child([&]() -> std::string {
         view.unlock();
         return {};
     });
@@ -148,7 +119,7 @@ TEST_F(the_child_of_a_fork, works_though_other_threads_were_busy) {
         }
     }};
     for (int i = 0; i < 20; ++i) {
-        EXPECT_EQ(in_child([]() -> std::string {
+        EXPECT_EQ(said_by_child([]() -> std::string {
                       shared_memory own{100, "childs"};
                       own.copy_from(pattern(100));
                       return "right";

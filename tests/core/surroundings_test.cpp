@@ -1,5 +1,6 @@
 // Processes that are short of something, are interrupted all the time, or were started in an unusual way. Each test is
 // a child of its own, which says what did not hold.
+#include "child.hpp"
 #include "emulators.hpp"
 #include "fresh.hpp"
 
@@ -30,38 +31,13 @@ using vcsm::cache_mode;
 using vcsm::shared_memory;
 using vcsm_tests::pattern;
 
-constexpr unsigned limit_seconds = 60;
-
-/// Runs `work` in a child; what it says.
+/// Runs `work` in a child, whose service stops after it; what it says.
 std::string in_child(const std::function<std::string()>& work) {
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-    const int write_end = ::fcntl(ends[1], F_DUPFD_CLOEXEC, 50);
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::alarm(limit_seconds);
-        std::string said;
-        try {
-            said = work();
-            vcsm::stop_service();
-        } catch (const std::exception& thrown) {
-            said = thrown.what();
-        }
-        (void)!::write(write_end, said.data(), said.size());
-        ::_exit(0);
-    }
-    ::close(ends[1]);
-    ::close(write_end);
-    std::string said;
-    std::array<char, 1024> piece{};
-    for (ssize_t got = 0; (got = ::read(ends[0], piece.data(), piece.size())) > 0;) {
-        said.append(piece.data(), static_cast<std::size_t>(got));
-    }
-    ::close(ends[0]);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    EXPECT_TRUE(WIFEXITED(status)) << "the child died by signal " << WTERMSIG(status);
-    return said;
+    return vcsm_tests::said_by_child([&] {
+        std::string said = work();
+        vcsm::stop_service();
+        return said;
+    });
 }
 
 /// Whether all of a block is right, for the CPU and for VideoCore.
