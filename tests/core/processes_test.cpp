@@ -2,6 +2,7 @@
 #include <vcsm/processes.hpp>
 
 #include "device/fake_drivers.hpp"
+#include "errno_of.hpp"
 #include "prefixed_root.hpp"
 
 #include <cerrno>
@@ -124,13 +125,7 @@ class looking_into : public testing::Test {
     }
     ~looking_into() override { ::close(target_); }
     int errno_of(pid_t process, int descriptor) {
-        try {
-            copied_ = vcsm::copy_block_of(process, descriptor, target_);
-            return 0;
-        } catch (const vcsm::error& refused) {
-            said_ = refused.what();
-            return refused.code().value();
-        }
+        return vcsm_tests::errno_of([&] { copied_ = vcsm::copy_block_of(process, descriptor, target_); }, &said_);
     }
 
     fakes::kernel in_;

@@ -1,13 +1,13 @@
 #include <vcsm/socket.hpp>
 
 #include "child.hpp"
+#include "errno_of.hpp"
 #include "fresh.hpp"
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <thread>
 
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 
 namespace {
 
+using vcsm_tests::errno_of;
 using vcsm_tests::in_child;
 using bytes = std::vector<unsigned char>;
 
@@ -48,15 +49,6 @@ struct socket_pair {
 std::ptrdiff_t open_descriptors() {
     const std::filesystem::directory_iterator each{"/proc/self/fd"};
     return std::distance(begin(each), end(each));
-}
-
-int errno_of(const std::function<void()>& call) {
-    try {
-        call();
-        return 0;
-    } catch (const vcsm::error& refused) {
-        return refused.code().value();
-    }
 }
 
 /// Sends raw bytes with any number of descriptors.

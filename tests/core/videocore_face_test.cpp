@@ -1,3 +1,4 @@
+#include "errno_of.hpp"
 #include "fresh.hpp"
 
 #include <cerrno>
@@ -5,19 +6,9 @@
 namespace {
 
 using vcsm::shared_memory;
+using vcsm_tests::errno_of;
 
-class videocores_side : public vcsm_tests::fresh_videocore {
-  protected:
-    template <class Call>
-    static int errno_of(Call&& call) {
-        try {
-            call();
-        } catch (const vcsm::error& thrown) {
-            return thrown.code().value();
-        }
-        return 0;
-    }
-};
+class videocores_side : public vcsm_tests::fresh_videocore {};
 
 TEST_F(videocores_side, lists_what_the_program_made) {
     const shared_memory block{5000, "listed", vcsm::cache_mode::both};

@@ -1,6 +1,7 @@
 // Taking over devices that the program opened itself.
 #include "device/choose.hpp"
 #include "device/fake_drivers.hpp"
+#include "errno_of.hpp"
 
 #include <vcsm/error.hpp>
 
@@ -29,13 +30,7 @@ class adopting : public testing::Test {
     }
     /// errno of the refusal, or 0.
     int refusal_of(int descriptor) {
-        try {
-            const auto adopted = vcsm::device::adopt(descriptor);
-            return 0;
-        } catch (const vcsm::error& refused) {
-            said_ = refused.what();
-            return refused.code().value();
-        }
+        return vcsm_tests::errno_of([&] { (void)vcsm::device::adopt(descriptor); }, &said_);
     }
 
     fakes::kernel in_;

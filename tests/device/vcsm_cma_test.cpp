@@ -2,6 +2,7 @@
 
 #include "device/descriptor_room.hpp"
 #include "device/fake_drivers.hpp"
+#include "errno_of.hpp"
 
 #include <csignal>
 #include <cstring>
@@ -52,13 +53,7 @@ class vcsm_cma : public testing::Test {
         return in_.install(foreign_);
     }
     int refusal_of(int descriptor) {
-        try {
-            const auto block = device_->import_dmabuf(descriptor, "x");
-            return 0;
-        } catch (const vcsm::error& refused) {
-            said_ = refused.what();
-            return refused.code().value();
-        }
+        return vcsm_tests::errno_of([&] { (void)device_->import_dmabuf(descriptor, "x"); }, &said_);
     }
 
     fakes::kernel in_;

@@ -1,4 +1,6 @@
 // Several threads at once: everything at a time under ThreadSanitizer, and what each saw against some order of it all.
+#include "errno_of.hpp"
+
 #include <vcsm/vcsm.hpp>
 
 #include <array>
@@ -18,6 +20,7 @@ namespace {
 
 using vcsm::cache_mode;
 using vcsm::shared_memory;
+using vcsm_tests::errno_of;
 
 constexpr unsigned thread_count = 4;
 
@@ -168,15 +171,6 @@ bool some_order_explains(const std::vector<noted>& all, std::vector<bool>& taken
         taken[i] = false;
     }
     return false;
-}
-
-int errno_of(const std::function<void()>& call) {
-    try {
-        call();
-        return 0;
-    } catch (const vcsm::error& refused) {
-        return refused.code().value();
-    }
 }
 
 TEST_F(threads, see_videocores_references_as_if_they_took_turns) {

@@ -1,11 +1,12 @@
 // Run by vcsm-sim: what VideoCore does with a program's blocks on devices of the kernel, asked through vcsm-sim.
+#include "errno_of.hpp"
+
 #include <vcsm/vcsm.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,15 +15,7 @@
 namespace {
 
 using vcsm::shared_memory;
-
-int errno_of(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const vcsm::error& thrown) {
-        return thrown.code().value();
-    }
-    return 0;
-}
+using vcsm_tests::errno_of;
 
 // The block of that handle, if VideoCore knows it. The mailbox has no names to go by.
 std::vector<vcsm::videocore::block_state> listed(std::uint32_t handle) {

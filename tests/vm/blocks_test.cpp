@@ -1,5 +1,6 @@
 // Blocks on a real kernel: what is left of them, and when, told by the kernel's own list of dma-bufs; and blocks
 // between processes.
+#include "errno_of.hpp"
 #include "processes.hpp"
 
 #include <vcsm/vcsm.hpp>
@@ -272,12 +273,7 @@ TEST_P(blocks, are_refused_to_a_user_who_may_not_open_the_node) {
 
 TEST_P(blocks, come_from_what_is_a_dma_buf_and_nothing_else) {
     const auto refusal = [](int number) {
-        try {
-            (void)vcsm::shared_memory::from_dmabuf(number, "impostor");
-        } catch (const vcsm::error& refused) {
-            return refused.code().value();
-        }
-        return 0;
+        return vcsm_tests::errno_of([&] { (void)vcsm::shared_memory::from_dmabuf(number, "impostor"); });
     };
     const descriptor node{::open(GetParam().node, O_RDWR | O_CLOEXEC)};
     const descriptor memory = sealed_memfd(page_size(), F_SEAL_SHRINK);
