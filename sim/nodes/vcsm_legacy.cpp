@@ -139,6 +139,12 @@ int legacy_device::check(const request& asked, const opened& device, std::uint32
     return held->second.process == all_.process_of(asked.who) ? 0 : EPERM;
 }
 
+int legacy_device::check(videocore::operation what, const request& asked, const opened& device, std::uint32_t handle,
+                         int unknown) const {
+    const int refused = check(asked, device, handle, unknown);
+    return refused != 0 ? refused : all_.fault(what, asked);
+}
+
 std::shared_ptr<videocore::block> legacy_device::make_memory(std::uint32_t handle, std::size_t bytes,
                                                              const std::string& name, unsigned cached) {
     return all_.memory->allocate_in(kernel::duplicate(memfd_.get()), handle,
@@ -198,11 +204,8 @@ answer legacy_device::share(const request& asked, opened& device) {
 
 answer legacy_device::lock(const request& asked, opened& device, bool change_cache) {
     return with<vc::lock_unlock>(asked, [&](vc::lock_unlock& wanted) {
-        if (const int error = check(asked, device, wanted.handle, EINVAL)) {
-            return error;
-        }
-        if (const int fault = all_.fault(videocore::operation::lock, asked)) {
-            return fault;
+        if (const int refused = check(videocore::operation::lock, asked, device, wanted.handle, EINVAL)) {
+            return refused;
         }
         allocation& found = allocations_.at(wanted.handle);
         if (change_cache) { // the second word is the mode that is wanted, and then the address
@@ -221,11 +224,8 @@ answer legacy_device::lock(const request& asked, opened& device, bool change_cac
 
 answer legacy_device::unlock(const request& asked, opened& device) {
     return with<vc::lock_unlock>(asked, [&](vc::lock_unlock& wanted) {
-        if (const int error = check(asked, device, wanted.handle, EINVAL)) {
-            return error;
-        }
-        if (const int fault = all_.fault(videocore::operation::unlock, asked)) {
-            return fault;
+        if (const int refused = check(videocore::operation::unlock, asked, device, wanted.handle, EINVAL)) {
+            return refused;
         }
         allocation& found = allocations_.at(wanted.handle);
         found.locks -= found.locks > 0 ? 1 : 0;
@@ -236,11 +236,8 @@ answer legacy_device::unlock(const request& asked, opened& device) {
 
 answer legacy_device::resize(const request& asked, opened& device) {
     return with<vc::resize>(asked, [&](vc::resize& wanted) {
-        if (const int error = check(asked, device, wanted.handle, EFAULT)) {
-            return error;
-        }
-        if (const int fault = all_.fault(videocore::operation::resize, asked)) {
-            return fault;
+        if (const int refused = check(videocore::operation::resize, asked, device, wanted.handle, EFAULT)) {
+            return refused;
         }
         allocation& found = allocations_.at(wanted.handle);
         if (found.locks > 0 || address_of(asked, wanted.handle) != 0) {
@@ -285,11 +282,8 @@ void legacy_device::drop(std::uint32_t handle) noexcept {
 
 answer legacy_device::free(const request& asked, opened& device) {
     return with<vc::free>(asked, [&](vc::free& wanted) {
-        if (const int error = check(asked, device, wanted.handle, EINVAL)) {
-            return error;
-        }
-        if (const int fault = all_.fault(videocore::operation::free, asked)) {
-            return fault;
+        if (const int refused = check(videocore::operation::free, asked, device, wanted.handle, EINVAL)) {
+            return refused;
         }
         holding& held = device.handles.at(wanted.handle);
         if (--held.count == 0) {

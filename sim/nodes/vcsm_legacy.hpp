@@ -68,8 +68,11 @@ class legacy_device {
     [[nodiscard]] answer clean_invalid(const request& asked, opened& device);
     [[nodiscard]] answer clean_invalid2(const request& asked);
 
-    /// The handle's allocation if this process may use it, else an errno: `unknown` or EPERM.
+    /// 0 where this process may use that handle, which has an allocation then. Else an errno: `unknown` or EPERM.
     [[nodiscard]] int check(const request& asked, const opened& device, std::uint32_t handle, int unknown) const;
+    /// The same of a call that faults can be ordered for.
+    [[nodiscard]] int check(videocore::operation what, const request& asked, const opened& device, std::uint32_t handle,
+                            int unknown) const;
     void drop(std::uint32_t handle) noexcept;
     [[nodiscard]] std::shared_ptr<videocore::block> make_memory(std::uint32_t handle, std::size_t bytes,
                                                                 const std::string& name, unsigned cached);
