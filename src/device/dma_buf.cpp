@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 
 #include <sys/mman.h>
 
@@ -167,9 +168,28 @@ dma_buf_memory::parts mapped_parts(proven_dma_buf proven, const about& what) {
     return whole;
 }
 
-std::unique_ptr<memory> map_dma_buf(int descriptor, std::string_view device, const std::string& block) {
-    const about what{"import", device, block};
+std::size_t dma_buf_device::max_bytes() const noexcept {
+    return static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) & ~(kernel::page_size() - 1);
+}
+
+std::unique_ptr<memory> dma_buf_device::import_dmabuf(int descriptor, const std::string& block) {
+    const about what{"import", name(), block};
     return std::make_unique<dma_buf_memory>(mapped_parts(duplicate_proven(descriptor, what), what));
+}
+
+std::unique_ptr<memory> dma_buf_device::made(kernel::unique_fd descriptor, std::size_t bytes, const request& wanted,
+                                             const about& what) const {
+    dma_buf_memory::parts whole;
+    whole.descriptor = std::move(descriptor);
+    try {
+        whole.mapped = map_block(whole.descriptor.get(), bytes, wanted.alignment);
+    } catch (const std::system_error& error) {
+        fail(error.code().value(), what, "it could not be mapped");
+    }
+    set_dma_buf_name(whole.descriptor.get(), wanted.name);
+    whole.device = name();
+    whole.block = wanted.name;
+    return std::make_unique<dma_buf_memory>(std::move(whole));
 }
 
 } // namespace vcsm::device

@@ -63,9 +63,6 @@ class dma_buf_memory : public memory {
     mutable std::optional<file_identity> identity_; // asked for once
 };
 
-/// What every device that needs no more does with a descriptor of another: duplicates, proves and maps it.
-[[nodiscard]] std::unique_ptr<memory> map_dma_buf(int descriptor, std::string_view device, const std::string& block);
-
 /// A descriptor of our own that is proven. All that follows is done with it, because no other thread knows to close or
 /// to replace it.
 struct proven_dma_buf {
@@ -75,5 +72,20 @@ struct proven_dma_buf {
 /// Throws as prove_dma_buf.
 [[nodiscard]] proven_dma_buf duplicate_proven(int descriptor, const about& what);
 [[nodiscard]] dma_buf_memory::parts mapped_parts(proven_dma_buf proven, const about& what);
+
+/// A device whose blocks are ordinary dma-bufs and nothing more: VideoCore is told nothing of them.
+class dma_buf_device : public device {
+  public:
+    [[nodiscard]] capabilities gives() const noexcept override {
+        return {.videocore_handle = false, .bus_address = false, .dmabuf = true, .host_cache = true};
+    }
+    [[nodiscard]] std::size_t max_bytes() const noexcept override;
+    [[nodiscard]] std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& block) override;
+
+  protected:
+    /// The memory of a new dma-buf, mapped and named as `wanted`. Throws vcsm::error about `what`.
+    [[nodiscard]] std::unique_ptr<memory> made(kernel::unique_fd descriptor, std::size_t bytes, const request& wanted,
+                                               const about& what) const;
+};
 
 } // namespace vcsm::device

@@ -3,27 +3,16 @@
 #include "device/dma_buf.hpp"
 #include "kernel/dma_heap.hpp"
 
-#include <limits>
-
 namespace vcsm::device {
 
 namespace {
 
-class dma_heap final : public device {
+class dma_heap final : public dma_buf_device {
   public:
     explicit dma_heap(heap opened) : heap_{std::move(opened)}, name_{"dma-heap:" + heap_.name()} {}
 
     [[nodiscard]] std::string_view name() const noexcept override { return name_; }
-    [[nodiscard]] capabilities gives() const noexcept override {
-        return {.videocore_handle = false, .bus_address = false, .dmabuf = true, .host_cache = true};
-    }
-    [[nodiscard]] std::size_t max_bytes() const noexcept override {
-        return static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) & ~(kernel::page_size() - 1);
-    }
     [[nodiscard]] std::unique_ptr<memory> allocate(const request& wanted) override;
-    [[nodiscard]] std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& block) override {
-        return map_dma_buf(descriptor, name_, block);
-    }
     void close() noexcept override { heap_.abandon(); }
     void abandon() noexcept override { heap_.abandon(); }
 
@@ -47,23 +36,14 @@ std::unique_ptr<memory> dma_heap::allocate(const request& wanted) {
         fail(ENOMEM, what, free_memory());
     }
     int failed = 0;
-    dma_buf_memory::parts whole;
-    whole.descriptor = heap_.allocate(bytes, failed);
-    if (!whole.descriptor) {
+    kernel::unique_fd descriptor = heap_.allocate(bytes, failed);
+    if (!descriptor) {
         fail(failed, what,
              failed != ENOMEM                   ? "the heap refuses"
              : heap_.name() == all_heaps.back() ? free_memory()
                                                 : free_contiguous_memory());
     }
-    try {
-        whole.mapped = map_block(whole.descriptor.get(), bytes, wanted.alignment);
-    } catch (const std::system_error& error) {
-        fail(error.code().value(), what, "it could not be mapped");
-    }
-    set_dma_buf_name(whole.descriptor.get(), wanted.name);
-    whole.device = name_;
-    whole.block = wanted.name;
-    return std::make_unique<dma_buf_memory>(std::move(whole));
+    return made(std::move(descriptor), bytes, wanted, what);
 }
 
 } // namespace

@@ -3,8 +3,6 @@
 #include "device/dma_buf.hpp"
 #include "kernel/udmabuf.hpp"
 
-#include <limits>
-
 #include <sys/mman.h>
 
 namespace vcsm::device {
@@ -13,21 +11,12 @@ namespace {
 
 constexpr std::string_view device_name = "udmabuf";
 
-class udmabuf final : public device {
+class udmabuf final : public dma_buf_device {
   public:
     explicit udmabuf(kernel::unique_fd node) noexcept : node_{std::move(node)} {}
 
     [[nodiscard]] std::string_view name() const noexcept override { return device_name; }
-    [[nodiscard]] capabilities gives() const noexcept override {
-        return {.videocore_handle = false, .bus_address = false, .dmabuf = true, .host_cache = true};
-    }
-    [[nodiscard]] std::size_t max_bytes() const noexcept override {
-        return static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) & ~(kernel::page_size() - 1);
-    }
     [[nodiscard]] std::unique_ptr<memory> allocate(const request& wanted) override;
-    [[nodiscard]] std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& block) override {
-        return map_dma_buf(descriptor, device_name, block);
-    }
     void close() noexcept override { node_.reset(); }
     void abandon() noexcept override { node_.reset(); }
 
@@ -56,10 +45,9 @@ std::unique_ptr<memory> udmabuf::allocate(const request& wanted) {
     call.memfd = static_cast<std::uint32_t>(pages.get());
     call.flags = UDMABUF_FLAGS_CLOEXEC;
     call.size = bytes;
-    dma_buf_memory::parts whole;
-    whole.descriptor.reset(
-        kernel::retried([&] { return kernel::system().ioctl(node_.get(), kernel::udmabuf::create, &call); }));
-    if (!whole.descriptor) {
+    kernel::unique_fd descriptor{
+        kernel::retried([&] { return kernel::system().ioctl(node_.get(), kernel::udmabuf::create, &call); })};
+    if (!descriptor) {
         const int failed = errno;
         fail(failed, what,
              failed == ENOMEM ? free_memory()
@@ -68,15 +56,7 @@ std::unique_ptr<memory> udmabuf::allocate(const request& wanted) {
                    "units of 1048576 bytes: write a larger number there"
                  : "the driver refuses");
     }
-    try {
-        whole.mapped = map_block(whole.descriptor.get(), bytes, wanted.alignment);
-    } catch (const std::system_error& error) {
-        fail(error.code().value(), what, "it could not be mapped");
-    }
-    set_dma_buf_name(whole.descriptor.get(), wanted.name);
-    whole.device = device_name;
-    whole.block = wanted.name;
-    return std::make_unique<dma_buf_memory>(std::move(whole));
+    return made(std::move(descriptor), bytes, wanted, what);
 }
 
 } // namespace
