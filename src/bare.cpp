@@ -1,5 +1,4 @@
-// Holds and locks that no object carries: the part of the service that C's face
-// stands on.
+// Holds and locks that no object carries: the part of the service that C's face stands on.
 #include "service.hpp"
 
 #include "device/choose.hpp"
@@ -35,8 +34,7 @@ void service::hold_bare(bool with_export, int descriptor) {
         failure about;
         about.operation = "start the service with dma-buf export";
         about.device = device_->name();
-        about.remedy = "this device has no dma-bufs: start it without, or use "
-                       "vcsm-cma or dma-heap";
+        about.remedy = "this device has no dma-bufs: start it without, or use vcsm-cma or dma-heap";
         if (!was_running) {
             stop_locked();
         }
@@ -89,8 +87,7 @@ cache_mode service::change_cache(std::uint32_t handle, cache_mode wanted) {
     block& changed = *which->shared();
     const std::shared_ptr<allocation> old = changed.memory();
     const cache_mode kept = old->granted_cache();
-    // A pool's block is where it is, and so is all of a pool's memory that was
-    // imported.
+    // A pool's block is where it is, and so is all of a pool's memory that was imported.
     if (kept == wanted || which->pooled() || !changed.alone() || changed.handed_out || old->locks() > 0) {
         return kept;
     }
@@ -143,14 +140,13 @@ auto service::hand_out(std::uint32_t handle, const char* operation, Ask&& ask) {
 
 namespace {
 
-// What stands for a whole allocation says nothing about a block in the middle
-// of it: its taker would read a neighbour.
+// What stands for a whole allocation says nothing about a block in the middle of it: its taker would read a neighbour.
 void throw_unless_first(const block& which) {
     if (which.offset() > 0) {
         failure about;
-        about.remedy = "it lies " + std::to_string(which.offset()) +
-                       " bytes behind the start of its pool's memory: take its bus "
-                       "address, or location() in C++ or Python";
+        about.remedy =
+            "it lies " + std::to_string(which.offset()) +
+            " bytes behind the start of its pool's memory: take its bus address, or location() in C++ or Python";
         throw not_supported{std::move(about)};
     }
 }
@@ -187,8 +183,7 @@ device::strided_range service::range_in(std::uint32_t handle, std::uintptr_t fir
     std::optional<device::strided_range> found;
     const bool known = registry_.with_memory(handle, [&](reference& which, allocation& memory) {
         const block& of = *which.shared();
-        // A block that has its allocation for itself has its last page to the
-        // end.
+        // A block that has its allocation for itself has its last page to the end.
         const bool alone = kernel::round_up_to_pages(of.locked_size()) == memory.capacity();
         const std::size_t there = alone ? memory.capacity() : of.locked_size();
         const auto start = reinterpret_cast<std::uintptr_t>(memory.data()) + of.offset();
@@ -216,8 +211,7 @@ void service::maintain(std::uint32_t handle, const device::strided_range& which,
         return;
     }
     const bool known = registry_.with_memory(handle, [&](reference&, allocation& memory) {
-        // Another thread may have resized the block since the range was looked
-        // at.
+        // Another thread may have resized the block since the range was looked at.
         const std::uint64_t reach = which.offset + std::uint64_t{which.stride} * (which.count - 1) + which.bytes;
         if (reach <= memory.capacity()) {
             const guard_open open{memory.locked_guard()};
@@ -230,8 +224,7 @@ void service::maintain(std::uint32_t handle, const device::strided_range& which,
 }
 
 void service::populate(std::uint32_t handle) noexcept {
-    // A kernel that cannot (before 5.14), or no memory left for it: then the
-    // pages come with the first touch.
+    // A kernel that cannot (before 5.14), or no memory left for it: then the pages come with the first touch.
     registry_.with_memory(handle, [](reference&, allocation& memory) {
         (void)kernel::retried(
             [&] { return kernel::system().madvise(memory.data(), memory.capacity(), MADV_POPULATE_WRITE); });
