@@ -303,16 +303,22 @@ void pool_state::grow(std::size_t bytes, std::size_t alignment, std::size_t step
                 const std::lock_guard guard{mutex_};
                 growing_ -= counted;
             };
+            const auto allocate = [&](std::size_t some) {
+                serving.allocate_memory(*this, some, name_, {options_.cache, alignment});
+            };
             try {
-                serving.allocate_memory(*this, wanted, name_, {options_.cache, alignment});
+                try {
+                    allocate(wanted);
+                } catch (const out_of_memory&) {
+                    if (wanted <= bytes) {
+                        throw;
+                    }
+                    allocate(bytes); // just what is needed
+                }
                 uncount();
                 return;
             } catch (const out_of_memory&) {
                 uncount();
-                if (wanted > bytes) { // then just what is needed
-                    serving.allocate_memory(*this, bytes, name_, {options_.cache, alignment});
-                    return;
-                }
                 if (!again || release_empty(0) == 0) {
                     throw;
                 }

@@ -258,6 +258,15 @@ TEST_F(a_pool, stays_as_it_was_when_it_cannot_grow) {
                                                                              "left than it likes to grow by";
 }
 
+TEST_F(a_pool, gives_up_what_is_empty_for_a_block_that_does_not_fit_beside_it) {
+    start({}, "4M");
+    pool frames{3 * mebibyte, "frames"};
+    // No whole number of pages, and therefore less than what is asked of the device first.
+    const shared_memory large = frames.allocate(3 * mebibyte + 100);
+    EXPECT_EQ(large.size(), 3 * mebibyte + 100);
+    EXPECT_EQ(frames.statistics().allocations, 1U);
+}
+
 TEST_F(a_pool, has_a_limit_that_it_says) {
     pool frames{mebibyte, "frames", {.limit = mebibyte}};
     const shared_memory first = frames.allocate(mebibyte - 4096);
