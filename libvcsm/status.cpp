@@ -1,16 +1,15 @@
 #include "status.hpp"
 
+#include "kernel/proc_text.hpp"
 #include "kernel/syscalls.hpp"
 #include "service.hpp"
 
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
-#include <functional>
-#include <map>
+#include <sstream>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -68,33 +67,15 @@ std::string text_in(const std::string& file) {
     }
 }
 
-/// Calls each(line) for the lines of a text, without their ends.
-template <class Each>
-void for_lines(std::string_view text, Each&& each) {
-    while (!text.empty()) {
-        const std::size_t end = text.find('\n');
-        each(text.substr(0, end));
-        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    }
-}
-
 /// The dma-bufs that another process has open, as /proc tells of them.
 std::string dma_bufs_of(const std::string& process) {
     const std::string directory = "/proc/" + process + "/fdinfo";
     std::string text;
     for (const std::string& descriptor : names_in(directory)) {
-        std::map<std::string, std::string, std::less<>> said;
-        for_lines(text_in(directory + "/" + descriptor), [&](std::string_view line) {
-            const std::size_t colon = line.find(':');
-            const std::size_t value =
-                colon == std::string_view::npos ? colon : line.find_first_not_of(" \t", colon + 1);
-            if (value != std::string_view::npos) {
-                said[std::string{line.substr(0, colon)}] = line.substr(value);
-            }
-        });
-        if (said.contains("exp_name")) {
-            text += "  descriptor " + descriptor + ", \"" + said["name"] + "\", " + said["size"] + " bytes, from " +
-                    said["exp_name"] + "\n";
+        const kernel::fdinfo_text said = kernel::parse_fdinfo(text_in(directory + "/" + descriptor));
+        if (!said.exporter.empty()) {
+            text += "  descriptor " + descriptor + ", \"" + said.name + "\", " + std::to_string(said.size.value_or(0)) +
+                    " bytes, from " + said.exporter + "\n";
         }
     }
     return text;
@@ -115,11 +96,12 @@ std::string own_mappings() {
 
 std::string dma_buf_mappings_of(const std::string& process) {
     std::string text;
-    for_lines(text_in("/proc/" + process + "/maps"), [&](std::string_view line) {
-        if (line.find("/dmabuf") != std::string_view::npos) {
-            text.append("  ").append(line) += '\n';
+    std::istringstream maps{text_in("/proc/" + process + "/maps")};
+    for (std::string line; std::getline(maps, line);) {
+        if (line.find("/dmabuf") != std::string::npos) {
+            text += "  " + line + "\n";
         }
-    });
+    }
     return text;
 }
 

@@ -19,7 +19,8 @@ struct fdinfo_text {
     std::string exporter;
     std::string name;
 };
-[[nodiscard]] fdinfo_text parse_fdinfo(std::string_view text);
+/// Exported for the C library, as read_text() is.
+[[nodiscard, gnu::visibility("default")]] fdinfo_text parse_fdinfo(std::string_view text);
 
 /// One line of /proc/PID/maps.
 struct maps_line {
