@@ -199,10 +199,6 @@ std::unique_ptr<memory> vcsm_legacy::allocate(const request& wanted) {
     return block;
 }
 
-} // namespace
-
-namespace {
-
 void check_program(unsigned program_bits, const about& what) {
     if (program_bits != 32) {
         fail(ENOTSUP, what,
