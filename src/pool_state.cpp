@@ -283,61 +283,65 @@ void pool_state::refuse_absurd(std::size_t bytes) const {
 void pool_state::grow(std::size_t bytes, std::size_t alignment, std::size_t step) {
     refuse_absurd(bytes);
     refuse_absurd(step);
-    service& serving = service::instance();
     for (bool again = true;; again = false) {
-        std::size_t wanted = kernel::round_up_to_pages(std::max(bytes, step));
-        std::size_t counted = 0;
-        {
-            const std::lock_guard guard{mutex_};
-            throw_unless_open();
-            const std::size_t had = capacity_ + growing_;
-            const std::size_t room = options_.limit > had ? options_.limit - had : 0;
-            wanted = std::max(kernel::round_up_to_pages(bytes), std::min(wanted, room & ~(kernel::page_size() - 1)));
-            if (wanted <= room) {
-                counted = wanted;
-                growing_ += counted;
-            }
-        }
-        if (counted > 0) {
-            const auto uncount = [&] {
-                const std::lock_guard guard{mutex_};
-                growing_ -= counted;
-            };
-            const auto allocate = [&](std::size_t some) {
-                serving.allocate_memory(*this, some, name_, {options_.cache, alignment});
-            };
-            try {
-                try {
-                    allocate(wanted);
-                } catch (const out_of_memory&) {
-                    if (wanted <= bytes) {
-                        throw;
-                    }
-                    allocate(bytes); // just what is needed
-                }
-                uncount();
-                return;
-            } catch (const out_of_memory&) {
-                uncount();
-                if (!again || release_empty(0) == 0) {
-                    throw;
-                }
-            } catch (...) {
-                uncount();
+        try {
+            grow_at_once(bytes, alignment, step);
+            return;
+        } catch (const out_of_memory&) {
+            if (!again || release_empty(0) == 0) {
                 throw;
             }
-        } else if (!again || release_empty(0) == 0) {
-            const pool_statistics now = statistics();
-            failure about;
-            about.operation = "allocate";
-            about.block = name_;
-            about.bytes = bytes;
-            about.remedy = std::to_string(now.free) + " of the pool's " + std::to_string(now.capacity) +
-                           " bytes are free, the largest piece has " + std::to_string(now.largest_free) +
-                           ": destroy blocks, or raise its limit of " + std::to_string(options_.limit) + " bytes";
-            throw out_of_memory{std::move(about)};
         }
     }
+}
+
+void pool_state::grow_at_once(std::size_t bytes, std::size_t alignment, std::size_t step) {
+    std::size_t wanted = kernel::round_up_to_pages(std::max(bytes, step));
+    {
+        std::unique_lock guard{mutex_};
+        throw_unless_open();
+        const std::size_t had = capacity_ + growing_;
+        const std::size_t room = options_.limit > had ? options_.limit - had : 0;
+        wanted = std::max(kernel::round_up_to_pages(bytes), std::min(wanted, room & ~(kernel::page_size() - 1)));
+        if (wanted > room) {
+            guard.unlock();
+            throw_full(bytes);
+        }
+        growing_ += wanted;
+    }
+    const auto uncount = [&] {
+        const std::lock_guard guard{mutex_};
+        growing_ -= wanted;
+    };
+    const auto allocate = [&](std::size_t some) {
+        service::instance().allocate_memory(*this, some, name_, {options_.cache, alignment});
+    };
+    try {
+        try {
+            allocate(wanted);
+        } catch (const out_of_memory&) {
+            if (wanted <= bytes) {
+                throw;
+            }
+            allocate(bytes); // just what is needed
+        }
+    } catch (...) {
+        uncount();
+        throw;
+    }
+    uncount();
+}
+
+void pool_state::throw_full(std::size_t bytes) {
+    const pool_statistics now = statistics();
+    failure about;
+    about.operation = "allocate";
+    about.block = name_;
+    about.bytes = bytes;
+    about.remedy = std::to_string(now.free) + " of the pool's " + std::to_string(now.capacity) +
+                   " bytes are free, the largest piece has " + std::to_string(now.largest_free) +
+                   ": destroy blocks, or raise its limit of " + std::to_string(options_.limit) + " bytes";
+    throw out_of_memory{std::move(about)};
 }
 
 void pool_state::adopt(const std::shared_ptr<allocation>& made) {

@@ -137,8 +137,11 @@ class pool_state final : public memory_owner, public std::enable_shared_from_thi
     [[nodiscard]] pool_range* try_take(std::size_t bytes, std::size_t alignment);
     [[nodiscard]] pool_range* try_take_whole(std::size_t bytes, std::size_t alignment);
     void refuse_absurd(std::size_t bytes) const;
-    /// One more allocation, of `step` bytes or, where there is no room for that or it is less, of `bytes`.
+    /// One more allocation, of `step` bytes or, where there is no room for that or it is less, of `bytes`; empty ones
+    /// go where it needs their room. Throws as service::allocate(), and out_of_memory at the pool's limit.
     void grow(std::size_t bytes, std::size_t alignment, std::size_t step);
+    void grow_at_once(std::size_t bytes, std::size_t alignment, std::size_t step);
+    [[noreturn]] void throw_full(std::size_t bytes);
     void return_range(pool_range* range) noexcept;
     [[nodiscard]] bool keeps_too_much() const noexcept;
     std::size_t release_empty(std::size_t keep) noexcept;
