@@ -1,6 +1,7 @@
 #include "guard.hpp"
 
 #include "guard_report.hpp"
+#include "kernel/lasting.hpp"
 #include "kernel/syscalls.hpp"
 #include "log.hpp"
 
@@ -22,10 +23,7 @@ namespace {
 
 // Entries are never freed but used again: the handler may be reading one.
 std::atomic<guard::entry*> entries{nullptr};
-std::mutex& entries_mutex() {
-    static std::mutex* const own = new std::mutex;
-    return *own;
-}
+constinit kernel::lasting<std::mutex> entries_mutex;
 
 struct sigaction before {};
 
@@ -105,7 +103,7 @@ std::unique_ptr<guard> guard::over(std::byte* first, std::size_t bytes, const st
     install_handler();
     entry* told = nullptr;
     {
-        const std::lock_guard alone{entries_mutex()};
+        const std::lock_guard alone{entries_mutex.own};
         told = &free_entry();
         told->used = true;
     }

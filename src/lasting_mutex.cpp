@@ -1,5 +1,7 @@
 #include "lasting_mutex.hpp"
 
+#include "kernel/lasting.hpp"
+
 #include <memory>
 #include <mutex>
 #include <new>
@@ -23,16 +25,12 @@ struct pool {
     unsigned generation = 0;
 };
 
-// Never destroyed: blocks may outlive main().
-pool& the_pool() noexcept {
-    static pool* const own = new pool;
-    return *own;
-}
+constinit kernel::lasting<pool> the_pool; // blocks may outlive main()
 
 } // namespace
 
 lasting_mutex::lasting_mutex() {
-    pool& from = the_pool();
+    pool& from = the_pool.own;
     const std::lock_guard guard{from.mutex};
     if (from.unused.empty()) {
         // Room for all that this generation has made, so that giving one back never fails.
@@ -48,7 +46,7 @@ lasting_mutex::lasting_mutex() {
 }
 
 lasting_mutex::~lasting_mutex() {
-    pool& to = the_pool();
+    pool& to = the_pool.own;
     const std::lock_guard guard{to.mutex};
     if (node_->generation == to.generation) {
         to.unused.push_back(node_);
@@ -60,7 +58,7 @@ short_mutex& lasting_mutex::get() const noexcept {
 }
 
 void lasting_mutex::renew_in_child() noexcept {
-    pool& own = the_pool();
+    pool& own = the_pool.own;
     const unsigned next = own.generation + 1;
     new (&own.mutex) std::mutex;
     new (&own.unused) std::vector<node*>; // another thread of the parent may have been in the middle of changing it

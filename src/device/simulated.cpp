@@ -1,6 +1,7 @@
 #include "device/simulated.hpp"
 
 #include "keep.hpp"
+#include "kernel/lasting.hpp"
 
 #include <atomic>
 #include <cerrno>
@@ -199,26 +200,19 @@ class simulated_device final : public device {
     std::shared_ptr<videocore::model> model_;
 };
 
-std::mutex& model_mutex() noexcept {
-    static std::mutex* const own = new std::mutex;
-    return *own;
-}
-
-// Never destroyed: blocks may outlive main().
-std::shared_ptr<videocore::model>& the_model() noexcept {
-    static auto* const own = new std::shared_ptr<videocore::model>;
-    return *own;
-}
+// Blocks may outlive main().
+constinit kernel::lasting<std::mutex> model_mutex; // of the next
+constinit kernel::lasting<std::shared_ptr<videocore::model>> the_model;
 
 } // namespace
 
 std::shared_ptr<videocore::model> simulated_videocore() {
-    const std::lock_guard guard{model_mutex()};
-    if (!the_model()) {
+    const std::lock_guard guard{model_mutex.own};
+    if (!the_model.own) {
         failure about;
         about.operation = "make a simulated VideoCore";
         try {
-            the_model() = videocore::model::make(videocore::model::options_from_environment());
+            the_model.own = videocore::model::make(videocore::model::options_from_environment());
         } catch (const std::invalid_argument& refused) {
             about.remedy = refused.what();
             throw error{EINVAL, std::move(about)};
@@ -226,25 +220,25 @@ std::shared_ptr<videocore::model> simulated_videocore() {
             throw_error(refused.code().value(), std::move(about));
         }
     }
-    return the_model();
+    return the_model.own;
 }
 
 bool simulated_exists() noexcept {
-    const std::lock_guard guard{model_mutex()};
-    return the_model() != nullptr;
+    const std::lock_guard guard{model_mutex.own};
+    return the_model.own != nullptr;
 }
 
 void forget_simulated_videocore() noexcept {
-    const std::lock_guard guard{model_mutex()};
-    the_model().reset();
+    const std::lock_guard guard{model_mutex.own};
+    the_model.own.reset();
 }
 
 void abandon_simulated_videocore() noexcept {
     // The mutex may be held by a thread that this process does not have. A child has one thread: it needs none here.
-    new (&model_mutex()) std::mutex;
-    if (the_model()) {
-        the_model()->abandon();
-        detail::keep_for_ever(std::move(the_model()));
+    new (&model_mutex.own) std::mutex;
+    if (the_model.own) {
+        the_model.own->abandon();
+        detail::keep_for_ever(std::move(the_model.own));
     }
 }
 

@@ -1,5 +1,7 @@
 #include "kernel/calls.hpp"
 
+#include "kernel/lasting.hpp"
+
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -110,16 +112,7 @@ int calls::pidfd_getfd(int pidfd, int descriptor, unsigned int flags) {
 
 namespace {
 
-// Never destroyed, and there before anything else begins: objects that outlive main() still unmap and close through it.
-union lasting_calls {
-    calls own;
-    constexpr lasting_calls() : own{} {}
-    lasting_calls(const lasting_calls&) = delete;
-    lasting_calls& operator=(const lasting_calls&) = delete;
-    ~lasting_calls() {} // NOLINT(modernize-use-equals-default): with = default it would be deleted
-};
-
-constinit lasting_calls the_kernel;
+constinit lasting<calls> the_kernel; // objects that outlive main() still unmap and close through it
 
 } // namespace
 
