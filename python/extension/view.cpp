@@ -109,10 +109,16 @@ void define_view(nb::module_& module) {
     const auto add_method = [&](const char* name, nb::object function) {
         module.attr(name) = nb::steal(PyInstanceMethod_New(function.ptr()));
     };
-    add_method("close_at_exit", nb::cpp_function([](nb::handle self, const nb::args&) {
-                   self.attr("_block").attr("close")();
-                   self.attr("close")(); // for classes derived from it
-               }));
+    // Ends what `holds` by its method `ends`, and then calls that of the object itself, for classes derived from it.
+    const auto add_exit = [&](const char* name, const char* holds, const char* ends) {
+        add_method(name, nb::cpp_function([holds, ends](nb::handle self, const nb::args&) {
+                       self.attr(holds).attr(ends)();
+                       self.attr(ends)();
+                   }));
+    };
+    add_exit("close_at_exit", "_block", "close");
+    add_exit("close_pool_at_exit", "_pool", "close");
+    add_exit("free_ring_at_exit", "_ring", "free");
     add_method("unlock_at_exit", nb::cpp_function([](nb::handle self, const nb::args&) {
                    const nb::object ending = self.attr("_view");
                    self.attr("_view") = nb::none();

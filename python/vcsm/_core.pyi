@@ -1,6 +1,5 @@
 import sys
 from types import TracebackType
-from typing import Any
 
 if sys.version_info >= (3, 12):
     from collections.abc import Buffer
@@ -103,8 +102,13 @@ class View(Buffer):
     @property
     def users(self) -> int: ...
 
-close_at_exit: Any
-unlock_at_exit: Any
+def close_at_exit(
+    self: object, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+) -> None: ...
+
+close_pool_at_exit = close_at_exit
+free_ring_at_exit = close_at_exit
+unlock_at_exit = close_at_exit
 
 def held_locks() -> int: ...
 def set_exceptions(

@@ -10,7 +10,6 @@ from vcsm.shared_memory import SharedMemory
 
 TYPE_CHECKING = False  # typing takes longer to import than all of this package
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import SupportsIndex
 
     from typing_extensions import Self
@@ -151,13 +150,8 @@ class Pool:
         self._pool.statistics()  # raises for a pool that is closed
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    # The extension's: nothing can be raised before the pool is closed.
+    __exit__ = _core.close_pool_at_exit
 
     def __repr__(self) -> str:
         if self.closed:

@@ -8,9 +8,8 @@ from vcsm.shared_memory import SharedMemory
 
 TYPE_CHECKING = False  # typing takes longer to import than all of this package
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from types import TracebackType
     from typing import SupportsIndex
 
     from typing_extensions import Self
@@ -194,76 +193,59 @@ class Ring:
         _ = self._ring.in_use  # raises for a ring that was freed
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.free()
+    # The extension's: nothing can be raised before the ring is freed.
+    __exit__ = _core.free_ring_at_exit
 
     def __repr__(self) -> str:
         state = "freed" if self._ring.freed else "closed" if self.closed else f"{self.in_use} in use"
         return f"<vcsm.Ring {self._name!r}, {len(self)} block(s) of {self._size} bytes, {state}>"
 
-    def _closed_sentence(self) -> str:
-        return f"ring {self._name!r} was closed: no more blocks come"
 
-
-class _Producing:
-    """One turn of the producer's."""
+class _Turn:
+    """One block of one side's, for the length of a ``with``."""
 
     __slots__ = ("_of",)
 
     def __init__(self, of: Ring) -> None:
         self._of = of
 
-    def __enter__(self) -> SharedMemory:
-        if self._of._ring.acquired > 0:
-            raise RuntimeError(
-                f"produce() of ring {self._of.name!r} gives one block at a time, and one is acquired: submit it first"
-            )
-        block = self._of.acquire()
+    def _only(self, has: int, take: Callable[[], SharedMemory | None], refusal: str) -> SharedMemory:
+        if has > 0:
+            raise RuntimeError(refusal)
+        block = take()
         if block is None:
-            raise RingClosed(self._of._closed_sentence())
+            raise RingClosed(f"ring {self._of.name!r} was closed: no more blocks come")
         return block
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+
+class _Producing(_Turn):
+    __slots__ = ()
+
+    def __enter__(self) -> SharedMemory:
+        return self._only(
+            self._of._ring.acquired,
+            self._of.acquire,
+            f"produce() of ring {self._of.name!r} gives one block at a time, and one is acquired: submit it first",
+        )
+
+    def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         if exc_type is None:
             self._of.submit()
         elif not self._of._ring.freed:
             self._of._ring.put_back()
 
 
-class _Consuming:
-    """One turn of the consumer's."""
-
-    __slots__ = ("_of",)
-
-    def __init__(self, of: Ring) -> None:
-        self._of = of
+class _Consuming(_Turn):
+    __slots__ = ()
 
     def __enter__(self) -> SharedMemory:
-        if self._of._ring.received > 0:
-            raise RuntimeError(
-                f"consume() of ring {self._of.name!r} gives one block at a time, and one is received: release it first"
-            )
-        block = self._of.receive()
-        if block is None:
-            raise RingClosed(self._of._closed_sentence())
-        return block
+        return self._only(
+            self._of._ring.received,
+            self._of.receive,
+            f"consume() of ring {self._of.name!r} gives one block at a time, and one is received: release it first",
+        )
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if not self._of._ring.freed:
             self._of.release()
 

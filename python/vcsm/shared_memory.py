@@ -12,7 +12,6 @@ from vcsm.view import View
 TYPE_CHECKING = False  # typing takes longer to import than all of this package
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
     from typing import Any, Literal, Protocol, SupportsIndex, TypeVar, overload
 
     import numpy as np
@@ -117,18 +116,8 @@ class SharedMemory:
         _ = self._block.size  # raises for a block that is closed
         return self
 
-    if TYPE_CHECKING:
-
-        def __exit__(
-            self,
-            exc_type: type[BaseException] | None,
-            exc: BaseException | None,
-            traceback: TracebackType | None,
-        ) -> None: ...
-
-    else:
-        # The extension's: nothing can be raised before the block is freed.
-        __exit__ = _core.close_at_exit
+    # The extension's: nothing can be raised before the block is freed.
+    __exit__ = _core.close_at_exit
 
     @property
     def size(self) -> int:

@@ -23,7 +23,6 @@ from vcsm.shared_memory import SharedMemory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Any, SupportsIndex
 
 __all__ = [
@@ -175,18 +174,8 @@ class _LockedAddress:
         self._view = view
         return view.address
 
-    if TYPE_CHECKING:
-
-        def __exit__(
-            self,
-            exc_type: type[BaseException] | None,
-            exc: BaseException | None,
-            traceback: TracebackType | None,
-        ) -> None: ...
-
-    else:
-        # The extension's: nothing can be raised before the block is unlocked.
-        __exit__ = _core.unlock_at_exit
+    # The extension's: nothing can be raised before the block is unlocked.
+    __exit__ = _core.unlock_at_exit
 
 
 class VideoCoreSharedMemoryServiceManager:

@@ -8,7 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +120,22 @@ def test_an_exception_out_of_a_signal_handler_ends_a_lock() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("make", [vcsm.SharedMemory, vcsm.Pool, lambda size: vcsm.Ring(1, size)])
+def test_an_exception_before_the_first_statement_of_an_end_leaves_nothing(make: Callable[[int], Any]) -> None:
+    """Where a signal's handler may raise, here at every function that the end of the ``with`` calls."""
+
+    def raises(frame: FrameType, event: str, argument: object) -> None:
+        raise _RaisesError
+
+    before = sys.gettrace()
+    ending = make(100)
+    with pytest.raises(_RaisesError), ending:
+        sys.settrace(raises)
+    sys.settrace(before)
+    assert vcsm.blocks() == []
+    assert vcsm.videocore.list() == []
 
 
 def test_a_storm_of_signals_changes_nothing() -> None:
