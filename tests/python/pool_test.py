@@ -395,32 +395,6 @@ def test_threads_share_a_pool_and_none_sees_anothers_bytes() -> None:
         assert pool.statistics().blocks == 0
 
 
-def test_a_pool_may_be_closed_while_another_thread_allocates() -> None:
-    for _ in range(20):
-        pool = vcsm.Pool(65536)
-        started = threading.Event()
-        wrong: list[BaseException] = []
-
-        def allocate(
-            pool: vcsm.Pool = pool, started: threading.Event = started, wrong: list[BaseException] = wrong
-        ) -> None:
-            try:
-                while True:
-                    pool.allocate(1000).copy_from(b"x")
-                    started.set()
-            except vcsm.NoBlock:
-                pass
-            except BaseException as error:  # raised below
-                wrong.append(error)
-
-        thread = threading.Thread(target=allocate)
-        thread.start()
-        started.wait(60)
-        pool.close()
-        thread.join()
-        assert wrong == []
-
-
 def test_blocks_keep_no_reference_cycles() -> None:
     gc.disable()
     try:

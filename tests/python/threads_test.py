@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,29 +127,36 @@ def test_one_block_by_many_threads() -> None:
         assert block.copy_to() == b"".join(pattern.tobytes() for pattern in patterns)
 
 
-def test_a_block_may_be_closed_while_others_use_it() -> None:
-    values = np.ones(1 << 20, "u1")
+ONES = np.ones(1 << 20, "u1")
+
+
+@pytest.mark.parametrize(
+    ("make", "use"),
+    [
+        pytest.param(lambda: vcsm.SharedMemory(ONES.size), lambda block: block.copy_from(ONES), id="block"),
+        pytest.param(lambda: vcsm.Pool(65536), lambda pool: pool.allocate(1000).copy_from(b"x"), id="pool"),
+    ],
+)
+def test_what_another_thread_uses_may_be_closed(make: Callable[[], Any], use: Callable[[Any], None]) -> None:
     for _ in range(20):
-        block = vcsm.SharedMemory(1 << 20, "closed meanwhile")
+        used = make()
         started = threading.Event()
         wrong: list[BaseException] = []
 
-        def copy(
-            block: vcsm.SharedMemory = block, started: threading.Event = started, wrong: list[BaseException] = wrong
-        ) -> None:
+        def go_on(used: Any = used, started: threading.Event = started, wrong: list[BaseException] = wrong) -> None:
             try:
                 while True:
-                    block.copy_from(values)
+                    use(used)
                     started.set()
             except vcsm.NoBlock:
                 pass
             except BaseException as error:  # raised below
                 wrong.append(error)
 
-        thread = threading.Thread(target=copy)
+        thread = threading.Thread(target=go_on)
         thread.start()
-        started.wait(60)
-        block.close()
+        assert started.wait(60)
+        used.close()
         thread.join()
         assert wrong == []
     assert vcsm.blocks() == []
