@@ -49,20 +49,6 @@ void block::give_up(fate why) noexcept {
     old->release(why);
 }
 
-std::shared_ptr<allocation> block::begin(access_kind kind) {
-    for (;;) {
-        std::shared_ptr<allocation> now = memory();
-        try {
-            now->begin(kind);
-            return now;
-        } catch (const no_block&) {
-            if (memory() == now) {
-                throw; // it is gone, and was not only moved
-            }
-        }
-    }
-}
-
 void block::put_in(std::shared_ptr<allocation>& another, std::size_t size) noexcept {
     const std::lock_guard guard{mutex_};
     memory_.swap(another);

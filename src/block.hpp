@@ -48,8 +48,6 @@ class VCSM_API block : public std::enable_shared_from_this<block> {
     /// Where it starts in its allocation, in bytes.
     [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
 
-    /// Begins a lock of what it lies in, and gives that. Throws vcsm::no_block, vcsm::error; then nothing is locked.
-    [[nodiscard]] std::shared_ptr<allocation> begin(access_kind kind);
     /// Calls `ask(memory)` for the device's memory that it lies in, while nobody else does. Throws vcsm::no_block.
     template <class Ask>
     auto with_memory(Ask&& ask) {
