@@ -88,6 +88,16 @@ TEST_F(the_service, stops_with_the_last_manager) {
     EXPECT_FALSE(block);
 }
 
+TEST_F(the_service, is_let_go_of_by_a_manager_that_is_given_anothers_hold) {
+    vcsm::service_manager first;
+    vcsm::service_manager second;
+    first = std::move(second);
+    second.exit(); // NOLINT(bugprone-use-after-move): what was moved from holds nothing
+    EXPECT_TRUE(vcsm::service_running());
+    first.exit();
+    EXPECT_FALSE(vcsm::service_running()) << "what the first held before was let go of";
+}
+
 TEST_F(the_service, is_not_stopped_by_a_manager_of_an_earlier_run) {
     auto early = std::make_unique<vcsm::service_manager>();
     vcsm::stop_service();

@@ -9,6 +9,7 @@
 
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using vcsm::cache_mode;
@@ -77,6 +78,36 @@ TEST_F(vcsm_legacy, locks_invalidate_and_flush_what_the_cpu_caches_and_that_alon
     uncached->begin_access(direction::read_write);
     uncached->end_access(direction::read_write);
     EXPECT_TRUE(in_.log.empty());
+}
+
+TEST_F(vcsm_legacy, maintenance_of_a_part_never_throws_away_what_lies_beside_it) {
+    const auto cached = device_->allocate({4096, "x", cache_mode::both, 1});
+    const auto& known = driver_.blocks.begin()->second;
+    const unsigned flushed = known.flushes;
+    vcsm::device::strided_range part{};
+    part.bytes = 64;
+    cached->maintain(part, true, false);
+    EXPECT_EQ(known.flushes, flushed + 1);
+    EXPECT_EQ(known.invalidations, 0U);
+    cached->maintain(part, false, true);
+    EXPECT_EQ(known.flushes, flushed + 2) << "the driver invalidates whole blocks: the rest is cleaned first";
+    EXPECT_EQ(known.invalidations, 1U);
+    vcsm::device::strided_range all{};
+    all.bytes = cached->capacity();
+    cached->maintain(all, false, true);
+    EXPECT_EQ(known.flushes, flushed + 2);
+    EXPECT_EQ(known.invalidations, 2U);
+}
+
+TEST_F(vcsm_legacy, a_dma_buf_is_refused_with_the_devices_that_take_it) {
+    try {
+        (void)device_->import_dmabuf(3, "theirs");
+        FAIL();
+    } catch (const vcsm::not_supported& refused) {
+        EXPECT_THAT(refused.what(), AllOf(HasSubstr("import a dma-buf"), HasSubstr("theirs"), HasSubstr("dma-heap")));
+    }
+    EXPECT_TRUE(device_->gives().videocore_handle);
+    EXPECT_FALSE(device_->gives().dmabuf);
 }
 
 TEST_F(vcsm_legacy, the_addresses_are_taken_back_before_the_driver_unmaps_them) {

@@ -60,6 +60,17 @@ TEST_F(a_pool, gives_blocks_that_videocore_sees_where_location_says) {
     EXPECT_EQ(vcsm::videocore::list().size(), 1U);
 }
 
+TEST_F(a_pool, tells_how_it_was_made) {
+    vcsm::pool_options options;
+    options.cache = vcsm::cache_mode::host;
+    options.limit = 4 * mebibyte;
+    const pool frames{mebibyte, "frames", options};
+    EXPECT_EQ(frames.name(), "frames");
+    EXPECT_EQ(frames.options().cache, vcsm::cache_mode::host);
+    EXPECT_EQ(frames.options().limit, 4 * mebibyte);
+    EXPECT_FALSE(frames.options().zero);
+}
+
 TEST_F(a_pool, gives_bus_addresses_that_agree_with_the_location) {
     pool frames{mebibyte};
     const shared_memory first = frames.allocate(5000);

@@ -8,6 +8,7 @@
 #include <set>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -57,6 +58,18 @@ TEST_F(a_ring, gives_no_block_that_is_in_use) {
     EXPECT_EQ(frames.try_receive(), second);
     frames.release();
     EXPECT_EQ(frames.in_use(), 0U);
+}
+
+TEST_F(a_ring, takes_its_blocks_along_when_it_is_moved) {
+    ring first{1, 100, "first"};
+    ring other{2, 100, "other"};
+    const shared_memory* const block = first.acquire();
+    other = std::move(first);
+    EXPECT_EQ(vcsm::videocore::list().size(), 1U) << "the other's were freed";
+    ring last{std::move(other)};
+    last.submit();
+    EXPECT_EQ(last.receive(), block);
+    EXPECT_TRUE(*block);
 }
 
 TEST_F(a_ring, passes_every_block_from_thread_to_thread_in_order) {
