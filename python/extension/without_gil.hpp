@@ -3,7 +3,6 @@
 
 #include <nanobind/nanobind.h>
 
-#include <cxxabi.h>
 #include <unistd.h>
 
 namespace vcsm::python {
@@ -21,7 +20,7 @@ class without_gil {
     ~without_gil() {
         try {
             PyEval_RestoreThread(state_);
-        } catch (abi::__forced_unwind&) {
+        } catch (...) { // by its type, abi::__forced_unwind&, the reference would be to nothing
             for (;;) {
                 ::pause();
             }
