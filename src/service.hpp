@@ -98,7 +98,7 @@ class VCSM_API service {
     /// Lets go of one such hold; false where there is none.
     bool let_go_bare() noexcept;
     /// Locks for reading and writing; the address of the block's first byte.
-    [[nodiscard]] std::byte* lock(std::uint32_t handle) {
+    [[nodiscard, gnu::always_inline]] std::byte* lock(std::uint32_t handle) {
         std::byte* locked = nullptr;
         const bool known = registry_.with_memory(handle, [&](reference& which, allocation& memory) {
             memory.begin_locked(access_kind::write);
@@ -111,14 +111,14 @@ class VCSM_API service {
         return locked;
     }
     /// Ends such a lock, with a clean of the CPU's cache or without. EPERM where the handle has none.
-    void unlock(std::uint32_t handle, bool clean = true) {
+    [[gnu::always_inline]] void unlock(std::uint32_t handle, bool clean = true) {
         const unlocking result = end_bare_lock(handle, clean);
         if (result != unlocking::done) {
             throw_not_ended(result, handle);
         }
     }
     /// The same for the block that has that address in it, through whichever of its handles it is locked.
-    void unlock_at(const void* address, bool clean = true) {
+    [[gnu::always_inline]] void unlock_at(const void* address, bool clean = true) {
         const std::uint32_t handle = registry_.handle_at(address);
         const unlocking result = end_bare_lock(handle, clean);
         if (result != unlocking::done) {
@@ -172,7 +172,7 @@ class VCSM_API service {
     service();
     [[nodiscard]] static service& make_instance();
 
-    unlocking end_bare_lock(std::uint32_t handle, bool clean) {
+    [[gnu::always_inline]] unlocking end_bare_lock(std::uint32_t handle, bool clean) {
         unlocking result = unlocking::no_handle;
         registry_.with_memory(handle, [&](reference& which, allocation& memory) {
             if (which.bare_locks == 0) {

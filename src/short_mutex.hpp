@@ -5,6 +5,10 @@
 
 #include <atomic>
 
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
 namespace vcsm::detail {
 
 /// As std::mutex, whose two calls into the C library take longer than a look-up: a lock and its end lie on four of
@@ -17,12 +21,20 @@ class VCSM_API short_mutex {
     ~short_mutex() = default;
 
     void lock() noexcept {
+        if (alone() && state_.load(std::memory_order_relaxed) == free_) {
+            state_.store(taken_, std::memory_order_relaxed);
+            return;
+        }
         int found = free_;
         if (!state_.compare_exchange_strong(found, taken_, std::memory_order_acquire, std::memory_order_relaxed)) {
             wait_and_lock();
         }
     }
     void unlock() noexcept {
+        if (alone()) {
+            state_.store(free_, std::memory_order_relaxed);
+            return;
+        }
         if (state_.exchange(free_, std::memory_order_release) == waited_for_) {
             wake_one();
         }
@@ -32,6 +44,16 @@ class VCSM_API short_mutex {
     static constexpr int free_ = 0;
     static constexpr int taken_ = 1;
     static constexpr int waited_for_ = 2; // taken, and somebody may be asleep
+
+    /// Whether the process has this one thread, which saves what threads need among each other: as the C library does
+    /// in its own mutex. Whatever it did before it starts a second one, that one sees.
+    [[nodiscard]] static bool alone() noexcept {
+#if __has_include(<sys/single_threaded.h>)
+        return __libc_single_threaded != 0;
+#else
+        return false;
+#endif
+    }
 
     void wait_and_lock() noexcept;
     void wake_one() noexcept;
