@@ -39,11 +39,11 @@ bool registered(int result, const char* call) {
 
 } // namespace
 
-constinit std::atomic<service*> service::the_one_{nullptr};
+constinit std::atomic<service*> service::the_one{nullptr};
 
 service& service::make_instance() {
     static service* const own = new service;
-    the_one_.store(own, std::memory_order_release);
+    the_one.store(own, std::memory_order_release);
     return *own;
 }
 
@@ -303,12 +303,14 @@ void throw_if_less(std::size_t there, std::size_t wanted) {
 
 } // namespace
 
-std::shared_ptr<reference> service::own_block_of(int descriptor, std::size_t size) {
+std::shared_ptr<reference> service::own_block_of(int descriptor, std::size_t size,
+                                                 std::vector<std::shared_ptr<reference>>& looked_at) {
     const std::optional<device::file_identity> wanted = device::identity_of(descriptor);
     if (!wanted) {
         return nullptr;
     }
-    for (const auto& known : registry_.all()) {
+    looked_at = registry_.all();
+    for (const auto& known : looked_at) {
         try {
             const auto same =
                 known->shared()->memory()->with_memory([&](device::memory& memory) { return memory.is(*wanted); });
@@ -334,8 +336,10 @@ std::shared_ptr<reference> service::import_dmabuf(int descriptor, std::string_vi
     if (descriptor < 0) {
         throw std::invalid_argument{"cannot import a dma-buf: " + std::to_string(descriptor) + " is no descriptor"};
     }
+    // Some may have no other owner any more, and end here: not while operations_ is held, which they might take too.
+    std::vector<std::shared_ptr<reference>> looked_at;
     const auto import = [&](const std::shared_ptr<device::device>& from) {
-        if (auto own = own_block_of(descriptor, size)) {
+        if (auto own = own_block_of(descriptor, size, looked_at)) {
             // The driver is not asked: it would give an import of its own block, on which a lock crashes the kernel.
             return own;
         }
@@ -492,84 +496,3 @@ void service::after_fork_in_child() {
 }
 
 } // namespace vcsm::detail
-
-namespace vcsm {
-
-void use(std::string_view device) {
-    detail::service::instance().use(device);
-}
-
-void start_service() {
-    detail::service::instance().start();
-}
-
-void stop_service() noexcept {
-    if (detail::service* const own = detail::service::if_there()) {
-        own->stop();
-    }
-}
-
-bool service_running() noexcept {
-    const detail::service* const own = detail::service::if_there();
-    return own != nullptr && own->running();
-}
-
-std::vector<device_info> devices() {
-    const auto open = detail::service::instance().open_device();
-    return device::survey(open ? std::string{open->name()} : std::string{});
-}
-
-std::vector<block_info> blocks() {
-    std::vector<block_info> found;
-    for (const auto& known : detail::service::instance().handles().all()) {
-        const std::shared_ptr<detail::block>& which = known->shared();
-        const std::shared_ptr<detail::allocation> memory = which->memory();
-        block_info info{known->handle(),         which->name(),   {},           which->size(), which->capacity(),
-                        memory->granted_cache(), memory->locks(), std::nullopt, std::nullopt};
-        try {
-            info.device = memory->from().name();
-            const device::capabilities gives = memory->from().gives();
-            memory->with_memory([&](device::memory& held) {
-                if (gives.videocore_handle) {
-                    info.videocore_handle = held.videocore_handle();
-                }
-                if (gives.bus_address) {
-                    info.bus_address = held.bus_address() + which->offset();
-                }
-            });
-        } catch (const not_supported&) { // this one block has none
-        } catch (const no_block&) {
-            continue; // freed since it was listed
-        }
-        found.push_back(std::move(info));
-    }
-    return found;
-}
-
-service_manager::service_manager() : held_{detail::service::instance().hold()} {}
-
-service_manager::service_manager(service_manager&& other) noexcept : held_{std::exchange(other.held_, 0)} {}
-
-service_manager& service_manager::operator=(service_manager&& other) noexcept {
-    if (this != &other) {
-        exit();
-        held_ = std::exchange(other.held_, 0);
-    }
-    return *this;
-}
-
-service_manager::~service_manager() {
-    exit();
-}
-
-void service_manager::exit() noexcept {
-    if (held_ != 0) {
-        detail::service::instance().let_go(std::exchange(held_, 0));
-    }
-}
-
-std::string_view version() noexcept {
-    return VCSM_VERSION;
-}
-
-} // namespace vcsm

@@ -60,7 +60,7 @@ class VCSM_API service {
         return own != nullptr ? *own : make_instance();
     }
     /// The same, or nothing where nobody has asked for it yet.
-    [[nodiscard]] static service* if_there() noexcept { return the_one_.load(std::memory_order_acquire); }
+    [[nodiscard]] static service* if_there() noexcept { return the_one.load(std::memory_order_acquire); }
 
     /// Opens the device unless one is open. Throws vcsm::error.
     void start();
@@ -200,8 +200,10 @@ class VCSM_API service {
     [[nodiscard]] std::unique_ptr<device::memory> allocate_on(device::device& from, const device::request& wanted);
     [[nodiscard]] std::shared_ptr<allocation> make_recycled(const std::shared_ptr<device::device>& from,
                                                             const spare_kind& kind, std::string_view name);
-    /// Throws std::length_error where the block has fewer than `size` bytes.
-    [[nodiscard]] std::shared_ptr<reference> own_block_of(int descriptor, std::size_t size);
+    /// Throws std::length_error where the block has fewer than `size` bytes. `looked_at` is to be let go of when
+    /// operations_ is held no more.
+    [[nodiscard]] std::shared_ptr<reference> own_block_of(int descriptor, std::size_t size,
+                                                          std::vector<std::shared_ptr<reference>>& looked_at);
     void start_locked();
     /// What is left of the blocks goes with the list, which must be when operations_ is not held any more.
     std::vector<std::shared_ptr<reference>> stop_locked() noexcept;
@@ -214,7 +216,7 @@ class VCSM_API service {
               const std::function<void(device::memory&)>& check);
 
     // Not inline: in a library that exports nothing of ours that would be another one.
-    static std::atomic<service*> the_one_;
+    static std::atomic<service*> the_one;
 
     static void before_fork();
     static void after_fork_in_parent();

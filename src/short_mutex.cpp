@@ -4,8 +4,8 @@ namespace vcsm::detail {
 
 void short_mutex::wait_and_lock() noexcept {
     // Whoever gets it like this cannot know whether others sleep, and says that they do.
-    while (state_.exchange(waited_for_, std::memory_order_acquire) != free_) {
-        state_.wait(waited_for_, std::memory_order_relaxed);
+    while (state_.exchange(waited_for, std::memory_order_acquire) != unlocked) {
+        state_.wait(waited_for, std::memory_order_relaxed);
     }
 }
 

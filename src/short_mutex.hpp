@@ -21,29 +21,29 @@ class VCSM_API short_mutex {
     ~short_mutex() = default;
 
     void lock() noexcept {
-        if (alone() && state_.load(std::memory_order_relaxed) == free_) {
-            state_.store(taken_, std::memory_order_relaxed);
+        if (alone() && state_.load(std::memory_order_relaxed) == unlocked) {
+            state_.store(taken, std::memory_order_relaxed);
             return;
         }
-        int found = free_;
-        if (!state_.compare_exchange_strong(found, taken_, std::memory_order_acquire, std::memory_order_relaxed)) {
+        int found = unlocked;
+        if (!state_.compare_exchange_strong(found, taken, std::memory_order_acquire, std::memory_order_relaxed)) {
             wait_and_lock();
         }
     }
     void unlock() noexcept {
         if (alone()) {
-            state_.store(free_, std::memory_order_relaxed);
+            state_.store(unlocked, std::memory_order_relaxed);
             return;
         }
-        if (state_.exchange(free_, std::memory_order_release) == waited_for_) {
+        if (state_.exchange(unlocked, std::memory_order_release) == waited_for) {
             wake_one();
         }
     }
 
   private:
-    static constexpr int free_ = 0;
-    static constexpr int taken_ = 1;
-    static constexpr int waited_for_ = 2; // taken, and somebody may be asleep
+    static constexpr int unlocked = 0;
+    static constexpr int taken = 1;
+    static constexpr int waited_for = 2; // taken, and somebody may be asleep
 
     /// Whether the process has this one thread, which saves what threads need among each other: as the C library does
     /// in its own mutex. Whatever it did before it starts a second one, that one sees.
@@ -58,7 +58,7 @@ class VCSM_API short_mutex {
     void wait_and_lock() noexcept;
     void wake_one() noexcept;
 
-    std::atomic<int> state_{free_};
+    std::atomic<int> state_{unlocked};
 };
 
 } // namespace vcsm::detail

@@ -69,7 +69,7 @@ answer allocate(simulation& all, const request& asked) {
     all.measure();
     if (!asked.who.put(address, wanted)) {
         if (!all.listener->waits(asked.id)) { // killed meanwhile: a real driver's block goes with the process
-            all.memory->free(memory);
+            all.memory->free(memory);         // NOLINT(clang-analyzer-unix.Malloc): the model's, not the C library's
             return answer::failure(EFAULT);
         }
         // The driver has its block before it finds that it cannot say so. Nobody can free it any more.

@@ -3,6 +3,7 @@
 #include "child.hpp"
 #include "errno_of.hpp"
 #include "fresh.hpp"
+#include "kernel/syscalls.hpp"
 
 #include <array>
 #include <cerrno>
@@ -69,6 +70,12 @@ void send_raw(int socket, const std::string& text, const std::vector<int>& descr
         std::memcpy(CMSG_DATA(rights), descriptors.data(), descriptors.size() * sizeof(int));
     }
     ASSERT_EQ(::sendmsg(socket, &message, 0), static_cast<ssize_t>(text.size()));
+}
+
+void sockets_are_empty(int socket) {
+    char byte = 0;
+    EXPECT_EQ(::recv(socket, &byte, 1, MSG_DONTWAIT), -1);
+    EXPECT_EQ(errno, EAGAIN);
 }
 
 class socket_of_any_type : public testing::TestWithParam<int> {};
@@ -139,7 +146,44 @@ TEST(socket, what_was_not_sent_as_a_block_is_refused_and_its_descriptors_are_clo
             EXPECT_EQ(open_descriptors(), before);
         }
     }
+    // A second descriptor, which comes with the name.
+    const socket_pair sockets{SOCK_STREAM};
+    const auto before = open_descriptors();
+    send_raw(sockets.ends[0], with_numbers(4096, 4), {null});
+    send_raw(sockets.ends[0], "name", {null});
+    EXPECT_EQ(errno_of([&] { (void)vcsm::receive_block(sockets.ends[1]); }), EPROTO);
+    EXPECT_EQ(open_descriptors(), before);
     ::close(null);
+}
+
+TEST(socket, a_block_that_is_smaller_than_its_sender_says_is_refused) {
+    const vcsm::shared_memory block{5000, "small"};
+    const vcsm::kernel::unique_fd exported{block.export_dmabuf()};
+    const std::uint64_t too_much = block.capacity() + 1;
+    const std::uint32_t no_name = 0;
+    std::string head{"vcsmblk1", 8};
+    head.append(reinterpret_cast<const char*>(&too_much), 8);
+    head.append(reinterpret_cast<const char*>(&no_name), 4);
+    head.append(4, '\0');
+    const socket_pair sockets{SOCK_STREAM};
+    send_raw(sockets.ends[0], head, {exported.get()});
+    EXPECT_EQ(errno_of([&] { (void)vcsm::receive_block(sockets.ends[1]); }), EPROTO);
+}
+
+TEST(socket, a_block_comes_through_a_socket_that_tells_who_sends) {
+    const socket_pair sockets{SOCK_STREAM};
+    const int yes = 1;
+    ASSERT_EQ(::setsockopt(sockets.ends[1], SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes), 0);
+    const vcsm::shared_memory block{5000, "with credentials"};
+    vcsm::send_block(sockets.ends[0], block);
+    EXPECT_EQ(vcsm::receive_block(sockets.ends[1]).name(), "with credentials");
+}
+
+TEST(socket, a_name_that_the_receiver_would_refuse_is_not_sent) {
+    const socket_pair sockets{SOCK_STREAM};
+    const vcsm::shared_memory block{5000, std::string(65537, 'n')};
+    EXPECT_THROW(vcsm::send_block(sockets.ends[0], block), std::length_error);
+    sockets_are_empty(sockets.ends[1]);
 }
 
 TEST(socket, a_sender_that_goes_away_in_the_middle_is_said) {

@@ -18,11 +18,10 @@ constexpr uid_t nobody = 65534;
 struct variable {
     const char* name;
     const char* value;
+    friend std::ostream& operator<<(std::ostream& out, const variable& one) {
+        return out << one.name << '=' << one.value;
+    }
 };
-
-void PrintTo(const variable& one, std::ostream* out) {
-    *out << one.name << '=' << one.value;
-}
 
 class set_user_id : public testing::TestWithParam<variable> {
   protected:

@@ -6,9 +6,11 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <latch>
 #include <memory>
 #include <set>
 #include <string>
@@ -441,6 +443,28 @@ TEST_F(a_pool, keeps_the_device_from_being_switched) {
     } catch (const vcsm::error& refused) {
         EXPECT_EQ(refused.code().value(), EBUSY);
     }
+}
+
+TEST_F(a_pool, serves_more_threads_at_once_than_it_has_shards_or_numbers_for) {
+    pool frames{mebibyte, "frames"};
+    constexpr std::size_t count = 80;
+    std::latch all_have_one{count};
+    std::array<bool, count> right{};
+    std::vector<std::thread> threads;
+    threads.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        threads.emplace_back([&, i] {
+            shared_memory own = frames.allocate(1000);
+            own.copy_from(pattern(1000, static_cast<unsigned>(i)));
+            all_have_one.arrive_and_wait();
+            right[i] = own.to_vector() == pattern(1000, static_cast<unsigned>(i));
+        });
+    }
+    for (std::thread& each : threads) {
+        each.join();
+    }
+    EXPECT_EQ(std::count(right.begin(), right.end(), true), static_cast<std::ptrdiff_t>(count));
+    EXPECT_EQ(frames.statistics().blocks, 0U);
 }
 
 TEST_F(a_pool, belongs_to_the_process_that_made_it) {

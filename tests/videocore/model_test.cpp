@@ -247,6 +247,14 @@ TEST(two_models, import_nothing_but_blocks) {
     ::close(plain);
 }
 
+TEST(a_model_of_one_arena, has_some_memory_and_no_more_than_can_be_mapped) {
+    for (const std::size_t impossible : {std::size_t{0}, SIZE_MAX / 2, SIZE_MAX}) {
+        vcsm::videocore::model_options wanted;
+        wanted.memory = impossible;
+        EXPECT_THROW((void)model::make(wanted), std::invalid_argument) << impossible;
+    }
+}
+
 TEST(bytes_of_memory, are_read_with_binary_units) {
     using vcsm::videocore::parse_bytes;
     EXPECT_EQ(parse_bytes("134217728", "X"), 134217728U);
