@@ -16,8 +16,8 @@
 
 namespace vcsm_tests {
 
-/// AddressSanitizer's allocator of GCC 12 leaves its locks to the child as the parent's threads had them, and hangs
-/// there.
+/// AddressSanitizer's allocator of GCC 12 leaves its locks to the child as the parent's threads had them, also one that
+/// just ends, and hangs there: with it there must be no other thread at a fork.
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr bool threads_may_allocate_over_a_fork = false;
 #else
