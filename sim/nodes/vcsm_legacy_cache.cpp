@@ -16,9 +16,7 @@ namespace {
 
 namespace vc = kernel::vcsm_legacy;
 
-constexpr std::uint32_t command_invalidates = 1;
-constexpr std::uint32_t command_cleans = 2;
-constexpr std::uint32_t highest_command = 3;
+constexpr std::uint32_t highest_command = vc::command_cleans | vc::command_invalidates;
 
 } // namespace
 
@@ -106,8 +104,8 @@ answer legacy_device::clean_invalid(const request& asked, opened& device) {
         if (const int error = check(asked, device, entry.handle, EINVAL)) {
             return answer::failure(error);
         }
-        maintain_at(asked, entry.addr, entry.size, (entry.cmd & command_cleans) != 0,
-                    (entry.cmd & command_invalidates) != 0);
+        maintain_at(asked, entry.addr, entry.size, (entry.cmd & vc::command_cleans) != 0,
+                    (entry.cmd & vc::command_invalidates) != 0);
     }
     return answer::success();
 }
@@ -130,7 +128,7 @@ answer legacy_device::clean_invalid2(const request& asked) {
         }
         for (std::uint32_t block = 0; block < entry.block_count; ++block) {
             maintain_at(asked, entry.start_address + block * entry.inter_block_stride, entry.block_size,
-                        (entry.mode & command_cleans) != 0, (entry.mode & command_invalidates) != 0);
+                        (entry.mode & vc::command_cleans) != 0, (entry.mode & vc::command_invalidates) != 0);
         }
     }
     return answer::success();

@@ -55,6 +55,11 @@ struct strided_range {
     std::size_t bytes = 0;
     std::size_t count = 1;
     std::size_t stride = 0;
+
+    /// The same bytes in as few ranges as they can be said in: those that touch or overlap are one.
+    [[nodiscard]] strided_range joined() const noexcept {
+        return stride <= bytes ? strided_range{offset, stride * (count - 1) + bytes, 1, 0} : *this;
+    }
 };
 
 /// One allocation. Calls are made one at a time (the core holds the allocation's mutex), except data(), capacity() and

@@ -80,12 +80,9 @@ class simulated_memory final : public memory {
             return;
         }
         attempt_or_throw(home_->on_demand(), operation::sync);
-        if (which.stride <= which.bytes) { // ranges that touch or overlap are one
-            held_->maintain(which.offset, which.stride * (which.count - 1) + which.bytes, clean, forget);
-            return;
-        }
-        for (std::size_t i = 0; i < which.count; ++i) {
-            held_->maintain(which.offset + i * which.stride, which.bytes, clean, forget);
+        const strided_range ranges = which.joined();
+        for (std::size_t i = 0; i < ranges.count; ++i) {
+            held_->maintain(ranges.offset + i * ranges.stride, ranges.bytes, clean, forget);
         }
     }
 

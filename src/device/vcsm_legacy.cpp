@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include <unistd.h>
 
@@ -83,6 +84,7 @@ class legacy_memory final : public memory {
             maintain_cache(driver::mem_flush, "unlock");
         }
     }
+    void maintain(const strided_range& which, bool clean, bool forget) override;
     [[nodiscard]] std::uint32_t videocore_handle() const override { return videocore_handle_; }
     [[nodiscard]] std::uint64_t bus_address() const override { return bus_address_; }
     void release() noexcept override {
@@ -99,19 +101,24 @@ class legacy_memory final : public memory {
     }
 
   private:
-    void maintain_cache(unsigned long request, const char* operation) {
-        if (!is_host_cached(granted_cache()) || !handle_) {
-            return;
-        }
-        driver::cache call{};
-        call.handle = handle_.get();
-        call.addr = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(data()));
-        call.size = static_cast<std::uint32_t>(capacity());
+    [[nodiscard]] bool has_cached_lines() const noexcept { return is_host_cached(granted_cache()) && handle_; }
+    [[nodiscard]] std::uint32_t address_at(std::size_t offset) const noexcept {
+        return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(data() + offset));
+    }
+    template <class Struct>
+    void ask_for_agreement(unsigned long request, Struct& call, const char* operation) {
         const int failed = kernel::ioctl(handle_.node(), request, &call);
         if (failed != 0) {
             fail(failed, {operation, device_name, block_, capacity()},
                  "the driver could not make the CPU's cache and memory agree");
         }
+    }
+    void maintain_cache(unsigned long request, const char* operation) {
+        if (!has_cached_lines()) {
+            return;
+        }
+        driver::cache call{handle_.get(), address_at(0), static_cast<std::uint32_t>(capacity())};
+        ask_for_agreement(request, call, operation);
     }
 
     kernel::mapping mapped_;
@@ -120,6 +127,23 @@ class legacy_memory final : public memory {
     std::uint32_t videocore_handle_;
     std::uint32_t bus_address_;
 };
+
+void legacy_memory::maintain(const strided_range& which, bool clean, bool forget) {
+    kernel::memory_barrier();
+    if (!has_cached_lines()) {
+        return;
+    }
+    const std::uint32_t command = (clean ? driver::command_cleans : 0) | (forget ? driver::command_invalidates : 0);
+    const strided_range ranges = which.joined();
+    for (std::size_t done = 0; done < ranges.count;) {
+        driver::clean_invalid call{}; // what is left of it is commands of 0, at the first of which the driver stops
+        for (std::size_t i = 0; i < std::size(call.s) && done < ranges.count; ++i, ++done) {
+            call.s[i] = {command, handle_.get(), address_at(ranges.offset + done * ranges.stride),
+                         static_cast<std::uint32_t>(ranges.bytes)};
+        }
+        ask_for_agreement(driver::mem_clean_invalid, call, "clean or invalidate");
+    }
+}
 
 class vcsm_legacy final : public device {
   public:

@@ -23,6 +23,10 @@ inline constexpr std::uint32_t cache_both = 3;
 /// To be added to them: map the block up front.
 inline constexpr std::uint32_t cache_pinned = 0x80;
 
+/// Bits of `cmd` and `mode`; 0 is nothing.
+inline constexpr std::uint32_t command_invalidates = 1;
+inline constexpr std::uint32_t command_cleans = 2;
+
 struct alloc {
     std::uint32_t size;
     std::uint32_t num;

@@ -347,6 +347,21 @@ int legacy_driver::ioctl(unsigned long number, void* argument) {
         std::memcpy(argument, &call, sizeof call);
         return 0;
     }
+    if (number == legacy::mem_clean_invalid) {
+        legacy::clean_invalid call{};
+        std::memcpy(&call, argument, sizeof call);
+        auto& seen = maintained.emplace_back();
+        for (const auto& each : call.s) {
+            if (each.cmd == 0) {
+                break;
+            }
+            if (blocks.count(each.handle) == 0) {
+                return -EINVAL;
+            }
+            seen.push_back({each.cmd, each.handle, each.addr, each.size});
+        }
+        return 0;
+    }
     std::uint32_t handle = 0;
     const bool maps = number >= legacy::map_usr_hdl && number <= legacy::map_vc_addr_fr_hdl;
     std::memcpy(&handle, static_cast<char*>(argument) + (maps ? 4 : 0), sizeof handle);

@@ -4,6 +4,8 @@
 
 #include "device/fake_kernel.hpp"
 
+#include <array>
+#include <map>
 #include <set>
 
 namespace fakes {
@@ -83,6 +85,8 @@ struct legacy_driver {
         std::uintptr_t mapped_at = 0;
     };
     std::map<std::uint32_t, block> blocks;
+    /// What each CLEAN_INVALID asked for up to its first command of 0: {cmd, handle, addr, size}.
+    std::vector<std::vector<std::array<std::uint32_t, 4>>> maintained;
 
     explicit legacy_driver(kernel& kernel_of);
     int ioctl(unsigned long number, void* argument);

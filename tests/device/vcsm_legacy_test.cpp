@@ -80,23 +80,49 @@ TEST_F(vcsm_legacy, locks_invalidate_and_flush_what_the_cpu_caches_and_that_alon
     EXPECT_TRUE(in_.log.empty());
 }
 
-TEST_F(vcsm_legacy, maintenance_of_a_part_never_throws_away_what_lies_beside_it) {
+TEST_F(vcsm_legacy, maintenance_asks_for_its_ranges_and_no_more) {
     const auto cached = device_->allocate({4096, "x", cache_mode::both, 1});
-    const auto& known = driver_.blocks.begin()->second;
+    const auto& [handle, known] = *driver_.blocks.begin();
+    const auto start = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(cached->data()));
     const unsigned flushed = known.flushes;
-    vcsm::device::strided_range part{};
-    part.bytes = 64;
-    cached->maintain(part, true, false);
-    EXPECT_EQ(known.flushes, flushed + 1);
+    const auto asked = [&](const vcsm::device::strided_range& which, bool clean, bool forget) {
+        driver_.maintained.clear();
+        cached->maintain(which, clean, forget);
+        return driver_.maintained;
+    };
+    using calls = std::vector<std::vector<std::array<std::uint32_t, 4>>>;
+    EXPECT_EQ(asked({64, 128, 1, 0}, false, true), (calls{{{1, handle, start + 64, 128}}}));
+    EXPECT_EQ(asked({64, 128, 1, 0}, true, false), (calls{{{2, handle, start + 64, 128}}}));
+    EXPECT_EQ(asked({64, 128, 1, 0}, true, true), (calls{{{3, handle, start + 64, 128}}}));
+    EXPECT_EQ(asked({0, 64, 2, 512}, true, false), (calls{{{2, handle, start, 64}, {2, handle, start + 512, 64}}}));
+    EXPECT_EQ(asked({0, 64, 65535, 0}, true, false), (calls{{{2, handle, start, 64}}})) << "again and again the same";
+    EXPECT_EQ(asked({32, 64, 3, 64}, true, false), (calls{{{2, handle, start + 32, 192}}})) << "they touch";
+
+    const calls nine = asked({0, 16, 9, 128}, true, false);
+    ASSERT_EQ(nine.size(), 2U) << "a call has room for eight";
+    EXPECT_EQ(nine[0].size(), 8U);
+    EXPECT_EQ(nine[1], (calls::value_type{{2, handle, start + 1024, 16}}));
+    EXPECT_EQ(known.flushes, flushed);
     EXPECT_EQ(known.invalidations, 0U);
-    cached->maintain(part, false, true);
-    EXPECT_EQ(known.flushes, flushed + 2) << "the driver invalidates whole blocks: the rest is cleaned first";
-    EXPECT_EQ(known.invalidations, 1U);
-    vcsm::device::strided_range all{};
-    all.bytes = cached->capacity();
-    cached->maintain(all, false, true);
-    EXPECT_EQ(known.flushes, flushed + 2);
-    EXPECT_EQ(known.invalidations, 2U);
+
+    const auto uncached = device_->allocate({4096, "x", cache_mode::videocore, 1});
+    driver_.maintained.clear();
+    uncached->maintain({0, 64, 1, 0}, true, true);
+    EXPECT_TRUE(driver_.maintained.empty());
+}
+
+TEST_F(vcsm_legacy, maintenance_that_the_driver_refuses_is_an_error_about_the_block) {
+    const auto cached = device_->allocate({4096, "refused", cache_mode::host, 1});
+    in_.calls_made = 0;
+    in_.fail_at = 1;
+    in_.fail_with = EINVAL;
+    try {
+        cached->maintain({0, 64, 1, 0}, true, false);
+        FAIL();
+    } catch (const vcsm::error& refused) {
+        EXPECT_THAT(refused.what(), AllOf(HasSubstr("cannot clean or invalidate"), HasSubstr("refused")));
+        EXPECT_EQ(refused.code().value(), EINVAL);
+    }
 }
 
 TEST_F(vcsm_legacy, a_dma_buf_is_refused_with_the_devices_that_take_it) {

@@ -131,6 +131,7 @@ void legacy_driver(trial& now) {
     if (now.act("allocate", [&] { block = device->allocate(wanted); })) {
         now.act("lock", [&] { block->begin_access(vcsm::device::direction::read_write); });
         now.act("unlock", [&] { block->end_access(vcsm::device::direction::read_write); });
+        now.act("clean or invalidate", [&] { block->maintain({0, 64, 2, 512}, true, true); });
         now.act("free", [&] { block.reset(); });
     }
     now.act("close", [&] { device.reset(); });
