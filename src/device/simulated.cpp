@@ -154,9 +154,11 @@ class simulated_device final : public device {
 
     std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& name) override {
         if (videocore::bytes_of_memfd(descriptor) == 0) {
+            const bool is_open = kernel::system().fcntl(descriptor, F_GETFD, 0) != -1;
             failure about;
-            about.remedy = "descriptor " + std::to_string(descriptor) + " is no block of a simulated VideoCore";
-            throw error{EINVAL, std::move(about)};
+            about.remedy = "descriptor " + std::to_string(descriptor) +
+                           (is_open ? " is no block of a simulated VideoCore" : " is not open");
+            throw error{is_open ? EINVAL : EBADF, std::move(about)};
         }
         return made(operation::import, [&] { return model_->import(descriptor, name, cache_mode::none); });
     }

@@ -153,12 +153,13 @@ struct vcsm_user_clean_invalid2_s {
  * Or what a device refused. */
 int vcsm_clean_invalid2(struct vcsm_user_clean_invalid2_s* s);
 
-/* Makes the memory behind a dma-buf known to VideoCore. The descriptor stays the caller's. A handle, or 0. A descriptor
- * of one of this process's blocks gives a second handle to it. */
+/* Makes the memory behind a dma-buf known to VideoCore. The descriptor stays the caller's. A handle, or 0: EBADF for
+ * one that is not open, EINVAL for one of anything else, ENOTSUP where the device has no dma-bufs. A descriptor of one
+ * of this process's blocks gives a second handle to it. */
 unsigned int vcsm_import_dmabuf(int dmabuf, const char* name);
 
 /* A new descriptor of the block, close-on-exec, which the caller closes; the memory lives until then. Or a negative
- * errno. */
+ * errno: -EINVAL (no block), -ENOTSUP where the device has no dma-bufs. */
 int vcsm_export_dmabuf(unsigned int vcsm_handle);
 
 #undef VCSM_ENUM
