@@ -9,10 +9,10 @@ int main(void) {
     REQUIRE(memory != NULL);
     CHECK(vcsm_lock(handle) == memory); /* counts */
     memory[200] = 1;
-    CHECK(vc_byte(vcsm_vc_hdl_from_hdl(handle), 200) == 0);
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 200, 0));
     CHECK(vcsm_unlock_hdl(handle) == 0);
     CHECK(vcsm_unlock_hdl(handle) == 0);
-    CHECK(vc_byte(vcsm_vc_hdl_from_hdl(handle), 200) == 1);
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 200, 1));
     FAILS_WITH(EPERM, vcsm_unlock_hdl(handle) == -EPERM);
     vcsm_free(handle);
     FAILS_WITH(EINVAL, vcsm_lock(handle) == NULL);

@@ -8,7 +8,7 @@ int main(void) {
     first = vcsm_malloc(100, "b");
     second = vcsm_malloc_share(first);
     REQUIRE(first != 0 && second != 0 && second != first);
-    CHECK(vcsm_vc_hdl_from_hdl(second) == vcsm_vc_hdl_from_hdl(first));
+    CHECK(videocore_handle_of(second) == videocore_handle_of(first));
     memory = (unsigned char*)vcsm_lock(first);
     REQUIRE(memory != NULL);
     memory[3] = 42;

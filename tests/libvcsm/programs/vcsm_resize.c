@@ -17,13 +17,23 @@ int main(void) {
     REQUIRE(memory != NULL);
     CHECK(memory[4999] == 9 && memory[5000] == 0 && memory[99999] == 0);
     CHECK(vcsm_unlock_hdl(shared) == 0);
-    CHECK(vc_byte(vcsm_vc_hdl_from_hdl(handle), 4999) == 9);
-    CHECK(vcsm_vc_hdl_from_hdl(shared) == vcsm_vc_hdl_from_hdl(handle));
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 4999, 9));
+    CHECK(videocore_handle_of(shared) == videocore_handle_of(handle));
     CHECK(vcsm_resize(handle, 0) == -EINVAL);
-    CHECK(vcsm_resize(handle, 0x70000000U) == -ENOMEM); /* the block stays usable */
-    CHECK(vc_byte(vcsm_vc_hdl_from_hdl(handle), 4999) == 9);
+    CHECK(vcsm_resize(handle, too_many_bytes()) == -ENOMEM);
+    memory = (unsigned char*)vcsm_lock(handle); /* the block stays usable */
+    REQUIRE(memory != NULL);
+    CHECK(memory[4999] == 9);
+    memory[5000] = 2;
+    CHECK(vcsm_unlock_hdl(handle) == 0);
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 4999, 9));
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 5000, 2));
     CHECK(vcsm_resize(handle, 10) == 0);
-    CHECK(vcsm_lock(handle) != NULL && vcsm_unlock_hdl(handle) == 0);
+    memory = (unsigned char*)vcsm_lock(handle);
+    REQUIRE(memory != NULL);
+    memory[9] = 4;
+    CHECK(vcsm_unlock_hdl(handle) == 0);
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 9, 4));
     vcsm_free(handle);
     FAILS_WITH(EINVAL, vcsm_resize(handle, 10) == -EINVAL);
     CHECK(vcsm_resize(0, 10) == -EINVAL);

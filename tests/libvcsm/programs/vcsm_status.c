@@ -31,7 +31,7 @@ int main(void) {
     handle = vcsm_malloc(5000, "status-block");
     REQUIRE(handle != 0);
     CHECK(strstr(printed(VCSM_STATUS_HOST_WALK_PID_ALLOC, -1), "status-block") != NULL);
-    CHECK(strstr(text, "5000") != NULL);
+    CHECK(strstr(text, "5000") != NULL && strstr(text, board()->device) != NULL);
     CHECK(strstr(printed(VCSM_STATUS_HOST_WALK_PID_ALLOC, getpid()), "status-block") != NULL);
     CHECK(strstr(printed(VCSM_STATUS_VC_WALK_ALLOC, 0), "status-block") != NULL);
     (void)snprintf(address, sizeof address, "%p", vcsm_usr_address(handle));

@@ -9,7 +9,7 @@ int main(void) {
     REQUIRE(memory != NULL);
     memory[10] = 1;
     CHECK(vcsm_unlock_hdl(handle) == 0);
-    CHECK(vc_byte(vcsm_vc_hdl_from_hdl(handle), 10) == 1);
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 10, 1));
     FAILS_WITH(EPERM, vcsm_unlock_hdl(handle) == -EPERM);
     vcsm_free(handle);
     FAILS_WITH(EINVAL, vcsm_unlock_hdl(handle) == -EINVAL);

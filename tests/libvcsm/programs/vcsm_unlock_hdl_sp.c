@@ -9,14 +9,19 @@ int main(void) {
     REQUIRE(memory != NULL);
     memory[10] = 1;
     CHECK(vcsm_unlock_hdl_sp(handle, 0) == 0);
-    CHECK(vc_byte(vcsm_vc_hdl_from_hdl(handle), 10) == 1);
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 10, 1));
     FAILS_WITH(EPERM, vcsm_unlock_hdl_sp(handle, 0) == -EPERM);
     /* Without the flush VideoCore sees nothing of it. */
     CHECK(vcsm_lock(handle) != NULL);
     memory[11] = 2;
     CHECK(vcsm_unlock_hdl_sp(handle, 1) == 0);
-    CHECK(vc_byte(vcsm_vc_hdl_from_hdl(handle), 11) == 0);
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 11, 0));
     FAILS_WITH(EPERM, vcsm_unlock_hdl_sp(handle, 1) == -EPERM); /* but it is unlocked */
+    /* The next lock is as any other. */
+    CHECK(vcsm_lock(handle) != NULL);
+    memory[12] = 3;
+    CHECK(vcsm_unlock_hdl_sp(handle, 0) == 0);
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 12, 3));
     vcsm_free(handle);
     FAILS_WITH(EINVAL, vcsm_unlock_hdl_sp(handle, 0) == -EINVAL);
     FAILS_WITH(EINVAL, vcsm_unlock_hdl_sp(0, 0) == -EINVAL);

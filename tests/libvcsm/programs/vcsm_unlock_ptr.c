@@ -9,7 +9,7 @@ int main(void) {
     REQUIRE(memory != NULL);
     memory[10] = 1;
     CHECK(vcsm_unlock_ptr(memory) == 0);
-    CHECK(vc_byte(vcsm_vc_hdl_from_hdl(handle), 10) == 1);
+    CHECK(videocore_sees_byte(videocore_handle_of(handle), 10, 1));
     FAILS_WITH(EPERM, vcsm_unlock_ptr(memory) == -EPERM);
     CHECK(vcsm_lock(handle) != NULL);
     CHECK(vcsm_unlock_ptr(memory + 299) == 0); /* any address in it */
