@@ -58,10 +58,16 @@ unsigned allocate(const char* function, unsigned size, VCSM_CACHE_TYPE_T cache, 
         const cache_mode mode = checked_mode(cache);
         const auto made = core().allocate(size, vcsm::detail::bounded_string(name, name_limit), {mode, 1},
                                           starting::never, freed_blocks_go());
+        const std::uint32_t handle = made->handle();
         if ((static_cast<unsigned>(cache) & pinned) != 0) {
-            core().populate(made->handle());
+            try {
+                core().populate(handle);
+            } catch (...) {
+                core().free(handle);
+                throw;
+            }
         }
-        return made->handle();
+        return handle;
     });
 }
 
@@ -184,7 +190,17 @@ unsigned int vcsm_usr_handle(void* usr_ptr) {
 
 void* vcsm_usr_address(unsigned int handle) {
     service* const known = service::if_there();
-    void* const address = known == nullptr ? nullptr : known->handles().address_of(handle);
+    void* address = known == nullptr ? nullptr : known->handles().address_of(handle);
+    if (address != nullptr) {
+        return address;
+    }
+    // Not mapped yet, if it is a block at all.
+    try {
+        address = known == nullptr ? nullptr : known->address(handle);
+    } catch (...) {
+        tell_failure(__func__);
+        return nullptr;
+    }
     if (address == nullptr) {
         tell_failure(__func__, EINVAL, no_handle);
     }

@@ -36,7 +36,8 @@ allocation::allocation(std::shared_ptr<device::device> from, std::unique_ptr<dev
       capacity_{memory_->capacity()}, granted_{memory_->granted_cache()}, alignment_{alignment}, owner_{own_process()},
       locks_at_once_{memory_->accesses_at_once()} {
     if (guard::wanted()) {
-        guard_ = guard::over(data_, capacity_, name_);
+        data_.store(memory_->map(), std::memory_order_relaxed); // what is guarded is closed from the start
+        guard_ = guard::over(mapped(), capacity_, name_);
         locks_at_once_ = false;
     }
 }
@@ -122,11 +123,23 @@ void allocation::throw_if_locked() const {
     }
 }
 
+std::byte* allocation::map_memory_locked() {
+    try {
+        return memory_->map();
+    } catch (...) {
+        rethrow("map");
+    }
+}
+
 void allocation::copy_to(allocation& another, std::size_t offset, std::size_t bytes) {
+    // Also one that no CPU has looked at: VideoCore may have written into it.
+    std::byte* const source = map_locked([](std::byte*) {}) + offset;
+    // Without its mutex, as its lock below: it is new, and nobody else knows it yet.
+    std::byte* const target = another.map_locked([](std::byte*) {});
     begin_locked(access_kind::read);
     try {
-        another.begin_locked(access_kind::write); // without its mutex: it is new, and nobody else knows it yet
-        copy_bytes(another.data(), data_ + offset, bytes);
+        another.begin_locked(access_kind::write);
+        copy_bytes(target, source, bytes);
         another.end_locked(access_kind::write);
     } catch (...) {
         end_locked(access_kind::read);

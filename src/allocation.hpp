@@ -35,12 +35,21 @@ class VCSM_API allocation {
     allocation& operator=(const allocation&) = delete;
     ~allocation();
 
-    /// Throws vcsm::no_block for what is left of one that was released.
-    [[nodiscard]] std::byte* data() const {
-        if (data_ == nullptr) {
-            throw_what_became();
+    /// The CPU's address of it; null for one that was not mapped yet, and for what is left of one that was released.
+    [[nodiscard]] std::byte* mapped() const noexcept { return data_.load(std::memory_order_acquire); }
+    /// The same, mapped if it was not. `tell(address)` makes the address known before any other thread has it. Throws
+    /// vcsm::no_block for one that is gone, vcsm::error, and what `tell` throws; then it counts as not mapped.
+    template <class Tell>
+    std::byte* map(Tell&& tell) {
+        if (std::byte* const known = mapped()) {
+            return known;
         }
-        return data_;
+        const std::lock_guard alone{mutex()};
+        return map_locked(std::forward<Tell>(tell));
+    }
+    /// For those to whom no block was made yet that could be looked up by address.
+    std::byte* map() {
+        return map([](std::byte*) {});
     }
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] cache_mode granted_cache() const noexcept { return granted_; }
@@ -70,6 +79,17 @@ class VCSM_API allocation {
 
     /// The parts of the above, for those who hold mutex() over more than one.
     [[nodiscard]] short_mutex& mutex() const noexcept { return mutex_.get(); }
+    template <class Tell>
+    std::byte* map_locked(Tell&& tell) {
+        if (std::byte* const known = mapped()) {
+            return known;
+        }
+        throw_unless_alive();
+        std::byte* const address = map_memory_locked();
+        tell(address);
+        data_.store(address, std::memory_order_release);
+        return address;
+    }
     void begin_locked(access_kind kind) {
         throw_unless_alive();
         if (guard_) {
@@ -170,6 +190,7 @@ class VCSM_API allocation {
             rethrow("unlock");
         }
     }
+    [[nodiscard]] std::byte* map_memory_locked();
     void copy_to(allocation& another, std::size_t offset, std::size_t bytes);
     void let_go_locked(fate why) noexcept;
     void unmap_if_unused() noexcept;
@@ -178,7 +199,7 @@ class VCSM_API allocation {
     std::shared_ptr<device::device> device_;
     std::unique_ptr<device::memory> memory_;
     std::string name_;
-    std::byte* data_;
+    std::atomic<std::byte*> data_;
     std::size_t capacity_;
     cache_mode granted_;
     std::size_t alignment_;

@@ -186,8 +186,8 @@ device::strided_range service::range_in(std::uint32_t handle, std::uintptr_t fir
         // A block that has its allocation for itself has its last page to the end.
         const bool alone = kernel::round_up_to_pages(of.locked_size()) == memory.capacity();
         const std::size_t there = alone ? memory.capacity() : of.locked_size();
-        const auto start = reinterpret_cast<std::uintptr_t>(memory.data()) + of.offset();
-        if (first < start || first - start > there) {
+        const auto start = reinterpret_cast<std::uintptr_t>(memory.mapped()) + of.offset();
+        if (memory.mapped() == nullptr || first < start || first - start > there) {
             return;
         }
         // All below 2^32, so that the sum fits into 64 bits.
@@ -223,11 +223,18 @@ void service::maintain(std::uint32_t handle, const device::strided_range& which,
     }
 }
 
-void service::populate(std::uint32_t handle) noexcept {
+std::byte* service::address(std::uint32_t handle) {
+    std::byte* found = nullptr;
+    registry_.with_memory(handle,
+                          [&](reference& which, allocation& memory) { found = which.shared()->map_locked(memory); });
+    return found;
+}
+
+void service::populate(std::uint32_t handle) {
     // A kernel that cannot (before 5.14), or no memory left for it: then the pages come with the first touch.
-    registry_.with_memory(handle, [](reference&, allocation& memory) {
-        (void)kernel::retried(
-            [&] { return kernel::system().madvise(memory.data(), memory.capacity(), MADV_POPULATE_WRITE); });
+    registry_.with_memory(handle, [](reference& which, allocation& memory) {
+        std::byte* const first = which.shared()->map_locked(memory);
+        (void)kernel::retried([&] { return kernel::system().madvise(first, memory.capacity(), MADV_POPULATE_WRITE); });
     });
 }
 

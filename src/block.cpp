@@ -1,5 +1,7 @@
 #include "block.hpp"
 
+#include "registry.hpp"
+
 #include <new>
 
 namespace vcsm::detail {
@@ -28,12 +30,36 @@ std::size_t block::size() const {
     return size_;
 }
 
-place block::place() const {
-    std::unique_lock guard{mutex_};
-    const std::span<std::byte> bytes{memory_->data() + offset_, size_};
-    std::shared_ptr<allocation> now = memory_;
-    guard.unlock();
-    return {kept(std::move(now)), bytes};
+place block::place() {
+    for (;;) {
+        std::unique_lock guard{mutex_};
+        std::shared_ptr<allocation> now = memory_;
+        const std::size_t offset = offset_;
+        const std::size_t size = size_;
+        guard.unlock();
+        std::byte* first = now->mapped();
+        if (first == nullptr) {
+            try {
+                first = now->map([&](std::byte* address) { show(*now, address); });
+            } catch (const no_block&) {
+                if (bare_memory() == now) {
+                    throw; // it is gone, and was not only moved
+                }
+                continue;
+            }
+        }
+        return {kept(std::move(now)), {first + offset, size}};
+    }
+}
+
+std::byte* block::map_now(allocation& lies_in) {
+    return lies_in.map_locked([&](std::byte* address) { show(lies_in, address); });
+}
+
+void block::show(const allocation& lies_in, std::byte* address) {
+    if (listed_in_ != nullptr) {
+        listed_in_->show_mapped(*this, lies_in, address);
+    }
 }
 
 void block::give_up(fate why) noexcept {

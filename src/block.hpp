@@ -18,6 +18,7 @@
 namespace vcsm::detail {
 
 class reference;
+class registry;
 
 /// Where a block lies at one moment. Holding it keeps the memory mapped.
 struct place {
@@ -33,8 +34,13 @@ class VCSM_API block : public std::enable_shared_from_this<block> {
     block& operator=(const block&) = delete;
     virtual ~block() = default;
 
-    /// Throws vcsm::no_block for a block that was given up.
-    [[nodiscard]] detail::place place() const;
+    /// Maps it, if that was not done yet. Throws vcsm::no_block for a block that was given up, vcsm::error.
+    [[nodiscard]] detail::place place();
+    /// The CPU's address of the block, for those who hold that allocation's mutex. Throws as place() does.
+    std::byte* map_locked(allocation& lies_in) {
+        std::byte* const known = lies_in.mapped();
+        return (known != nullptr ? known : map_now(lies_in)) + offset_;
+    }
     /// What it lies in now; keeps the memory mapped, and this block's part of it from becoming anybody else's.
     [[nodiscard]] std::shared_ptr<allocation> memory() const;
     /// Bytes that are its own: usually all of its allocation.
@@ -82,6 +88,7 @@ class VCSM_API block : public std::enable_shared_from_this<block> {
     struct handle_list {
         std::uint32_t first = 0; ///< 0: none; nearly every block has this one alone
         std::vector<std::uint32_t> more;
+        bool found_by_address = false; ///< is in the index, which it is once it has an address
     } handles;
 
     /// The same as memory() and size(), for those who hold that allocation's mutex or the registry's.
@@ -103,10 +110,14 @@ class VCSM_API block : public std::enable_shared_from_this<block> {
   private:
     friend class registry;
 
+    [[gnu::cold]] std::byte* map_now(allocation& lies_in);
+    /// It has an address from now on, at which it is to be found.
+    void show(const allocation& lies_in, std::byte* address);
     /// Swaps: `another` is the old one afterwards. The caller holds the old one's mutex and the registry's.
     void put_in(std::shared_ptr<allocation>& another, std::size_t size) noexcept;
 
     mutable std::mutex mutex_;
+    registry* listed_in_ = nullptr; // from its first handle on
     std::shared_ptr<allocation> memory_;
     std::size_t offset_;
     std::size_t size_;

@@ -80,7 +80,7 @@ void pool_state::resize(pool_block& which, std::size_t size) {
     try {
         held_lock from{memory, access_kind::read};
         held_lock to{into.memory, access_kind::write};
-        std::byte* const target = into.memory->data() + range->offset;
+        std::byte* const target = into.memory->mapped() + range->offset;
         copy_bytes(target, which.place().bytes.data(), std::min(old_size, size));
         std::memset(target + old_size, 0, size - old_size);
         to.unlock();

@@ -349,7 +349,8 @@ void pool_state::adopt(const std::shared_ptr<allocation>& made) {
     chunk->memory = made;
     chunk->bytes = made->capacity() & ~(pool_granule - 1);
     chunk->base = made->with_memory([&](device::memory& memory) {
-        return made->from().gives().bus_address ? memory.bus_address() : reinterpret_cast<std::uintptr_t>(made->data());
+        return made->from().gives().bus_address ? memory.bus_address()
+                                                : reinterpret_cast<std::uintptr_t>(made->mapped());
     });
     const std::lock_guard guard{mutex_};
     throw_unless_open();

@@ -62,11 +62,15 @@ void registry::remember_videocore_handle(std::uint32_t handle, std::uint32_t vid
     }
 }
 
+void registry::show_address(slot& at, const block& which, std::byte* address) noexcept {
+    at.address.store(address == nullptr ? nullptr : address + which.offset(), std::memory_order_release);
+}
+
 void registry::show(slot& at, const reference& shown) {
     const block& which = *shown.block_;
     const allocation* const memory = which.locked_memory();
     at.mutex.store(memory == nullptr ? nullptr : &memory->mutex(), std::memory_order_release);
-    at.address.store(memory == nullptr ? nullptr : memory->data() + which.offset(), std::memory_order_release);
+    show_address(at, which, known_address(which));
     at.videocore_handle.store(0, std::memory_order_release);
 }
 
@@ -111,22 +115,30 @@ std::shared_ptr<allocation> registry::move(block& which, std::shared_ptr<allocat
         throw_no_block(fate::freed, which.name(), own_process());
     }
     const placed old = place_of(which);
-    enter_place({another->data(), another->capacity()}, which.handles.first);
+    enter_place({another->mapped(), another->capacity()}, which.handles.first);
     which.put_in(another, size);
     leave_place(old);
+    which.handles.found_by_address = true;
     show_moved(which);
     return another;
 }
 
-registry::placed registry::place_in_memory(const allocation& memory, std::size_t offset, std::size_t size) {
+registry::placed registry::place_in_memory(const allocation& memory, std::byte* address, std::size_t offset,
+                                           std::size_t size) {
     // A block that has its allocation for itself has all pages of it; one of several in it has what it was asked for.
     const bool alone = kernel::round_up_to_pages(size) == memory.capacity();
-    return {memory.data() + offset, alone ? memory.capacity() : size};
+    return {address + offset, alone ? memory.capacity() : size};
+}
+
+std::byte* registry::known_address(const block& which) noexcept {
+    // The memory's own, which is there a little earlier than its allocation's.
+    return which.handles.found_by_address ? which.locked_memory()->locked_memory().data() : nullptr;
 }
 
 registry::placed registry::place_of(const block& which) {
-    const allocation* const memory = which.locked_memory();
-    return memory == nullptr ? placed{nullptr, 0} : place_in_memory(*memory, which.offset(), which.locked_size());
+    std::byte* const address = known_address(which);
+    return address == nullptr ? placed{nullptr, 0}
+                              : place_in_memory(*which.locked_memory(), address, which.offset(), which.locked_size());
 }
 
 void registry::enter_place(placed where_to, std::uint32_t handle) {
@@ -134,19 +146,37 @@ void registry::enter_place(placed where_to, std::uint32_t handle) {
 }
 
 void registry::leave_place(placed old) noexcept {
-    addresses_.remove(old.first, old.bytes);
+    if (old.first != nullptr) {
+        addresses_.remove(old.first, old.bytes);
+    }
+}
+
+template <class Each>
+void registry::for_handles(const block& which, Each&& each) {
+    table& in = current();
+    const auto at = [&](std::uint32_t handle) {
+        const std::size_t place = place_in(in, handle);
+        each(in.slots[place], *in.owners[place]);
+    };
+    at(which.handles.first);
+    for (const std::uint32_t handle : which.handles.more) {
+        at(handle);
+    }
 }
 
 void registry::show_moved(const block& which) noexcept {
-    table& in = current();
-    const auto again = [&](std::uint32_t handle) {
-        const std::size_t at = place_in(in, handle);
-        show(in.slots[at], *in.owners[at]);
-    };
-    again(which.handles.first);
-    for (const std::uint32_t handle : which.handles.more) {
-        again(handle);
+    for_handles(which, [](slot& at, const reference& shown) { show(at, shown); });
+}
+
+void registry::show_mapped(block& which, const allocation& lies_in, std::byte* address) {
+    const change guard{*this};
+    if (which.handles.first == 0 || which.locked_memory() != &lies_in) {
+        return; // freed or moved meanwhile
     }
+    const placed wanted = place_in_memory(lies_in, address, which.offset(), which.locked_size());
+    enter_place(wanted, which.handles.first);
+    which.handles.found_by_address = true;
+    for_handles(which, [&](slot& at, const reference&) { show_address(at, which, address); });
 }
 
 std::shared_ptr<reference> registry::enter_locked(std::shared_ptr<reference> made) {
@@ -163,7 +193,12 @@ std::shared_ptr<reference> registry::enter_locked(std::shared_ptr<reference> mad
     } while (place_in(in, next) != in.size);
     block& which = *made->block_;
     if (which.handles.first == 0) {
-        enter_place(place_of(which), next);
+        const allocation* const memory = which.locked_memory();
+        if (std::byte* const address = memory == nullptr ? nullptr : memory->mapped()) {
+            enter_place(place_in_memory(*memory, address, which.offset(), which.locked_size()), next);
+            which.handles.found_by_address = true;
+        }
+        which.listed_in_ = this;
         which.handles.first = next;
     } else {
         which.handles.more.push_back(next);
@@ -211,7 +246,7 @@ void registry::replace(block& which, const allocation& into, std::size_t offset,
         return;
     }
     const placed old = place_of(which);
-    const placed wanted = place_in_memory(into, offset, size);
+    const placed wanted = place_in_memory(into, into.mapped(), offset, size);
     addresses_.replace(old.first, old.bytes, wanted.first, wanted.bytes, which.handles.first);
     put();
     show_moved(which);
@@ -256,11 +291,14 @@ std::shared_ptr<reference> registry::remove(std::uint32_t handle, fate why, bool
     } else if (handles.more.empty()) {
         handles.first = 0;
         leave_place(place_of(which));
+        handles.found_by_address = false;
         last = true;
     } else {
         handles.first = handles.more.front();
         handles.more.erase(handles.more.begin());
-        enter_place(place_of(which), handles.first);
+        if (handles.found_by_address) {
+            enter_place(place_of(which), handles.first);
+        }
     }
     return taken;
 }

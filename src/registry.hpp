@@ -36,6 +36,9 @@ class VCSM_API registry {
     /// caller has the block to itself, but for look-ups. Throws std::bad_alloc; then nothing has changed.
     void replace(block& which, const allocation& into, std::size_t offset, std::size_t size,
                  const std::function<void()>& put);
+    /// `address` is where all of `lies_in` was mapped: from now on the block is found there, if it still lies in it and
+    /// has a handle. Throws std::bad_alloc; then nothing has changed.
+    void show_mapped(block& which, const allocation& lies_in, std::byte* address);
     /// The living reference of that handle, or nothing.
     [[nodiscard]] std::shared_ptr<reference> find(std::uint32_t handle) const;
     /// Takes a reference out and ends it; nothing if somebody else did. `last` tells whether its block has no other.
@@ -52,7 +55,7 @@ class VCSM_API registry {
     /// mutex. Throws vcsm::no_block for a block without handles, std::bad_alloc; then nothing has changed.
     std::shared_ptr<allocation> move(block& which, std::shared_ptr<allocation> another, std::size_t size);
 
-    /// The CPU's address of the handle's block; nullptr where the handle is none.
+    /// The CPU's address of the handle's block; nullptr where the handle is none, or the block not mapped.
     [[nodiscard]] std::byte* address_of(std::uint32_t handle) const noexcept;
     /// The handle of the block that has that address in it; 0 where none has. Where a block has several handles, it is
     /// one of them.
@@ -207,11 +210,17 @@ class VCSM_API registry {
     }
     [[nodiscard]] table& current() const noexcept { return *tables_.back(); }
     [[nodiscard]] std::shared_ptr<reference> enter_locked(std::shared_ptr<reference> made);
-    [[nodiscard]] static placed place_in_memory(const allocation& memory, std::size_t offset, std::size_t size);
+    [[nodiscard]] static placed place_in_memory(const allocation& memory, std::byte* address, std::size_t offset,
+                                                std::size_t size);
+    /// Of all that it lies in; null unless it is found by address.
+    [[nodiscard]] static std::byte* known_address(const block& which) noexcept;
     [[nodiscard]] static placed place_of(const block& which);
     void enter_place(placed where_to, std::uint32_t handle);
     void leave_place(placed old) noexcept;
     void show_moved(const block& which) noexcept;
+    template <class Each>
+    void for_handles(const block& which, Each&& each);
+    static void show_address(slot& at, const block& which, std::byte* address) noexcept;
     static void show(slot& at, const reference& shown);
     static void move_slot(table& from, std::size_t from_at, table& to, std::size_t to_at) noexcept;
     void grow();

@@ -238,8 +238,9 @@ std::shared_ptr<allocation> service::make_recycled(const std::shared_ptr<device:
     }
     auto made = std::make_shared<allocation>(from, std::move(spare), std::string{name}, kind.alignment);
     // As the driver's memory is: zero, for the CPU and for VideoCore.
+    std::byte* const address = made->map();
     held_lock held{made, access_kind::overwrite};
-    std::memset(made->data(), 0, made->capacity());
+    std::memset(address, 0, made->capacity());
     held.unlock();
     return made;
 }
@@ -278,6 +279,7 @@ void service::allocate_memory(memory_owner& owner, std::size_t size, std::string
     with_device([&](const std::shared_ptr<device::device>& from) {
         const std::shared_ptr<allocation> made = make_allocation(from, size, name, options, "allocate");
         try {
+            (void)made->map(); // the blocks in it have their addresses from the start
             owner.adopt(made);
         } catch (...) {
             made->release(fate::freed);

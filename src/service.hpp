@@ -101,9 +101,9 @@ class VCSM_API service {
     [[nodiscard, gnu::always_inline]] std::byte* lock(std::uint32_t handle) {
         std::byte* locked = nullptr;
         const bool known = registry_.with_memory(handle, [&](reference& which, allocation& memory) {
+            locked = which.shared()->map_locked(memory);
             memory.begin_locked(access_kind::write);
             ++which.bare_locks;
-            locked = memory.data() + which.shared()->offset();
         });
         if (!known) {
             throw_no_handle(handle);
@@ -141,8 +141,10 @@ class VCSM_API service {
                                                  std::size_t count = 1, std::size_t stride = 0) const;
     /// See device::memory::maintain().
     void maintain(std::uint32_t handle, const device::strided_range& which, bool clean, bool forget);
-    /// Has the block's pages ready, where the system gives them at the first touch otherwise.
-    void populate(std::uint32_t handle) noexcept;
+    /// The CPU's address of a block, locked or not; nullptr where the handle is none.
+    [[nodiscard]] std::byte* address(std::uint32_t handle);
+    /// Has the block mapped, and its pages ready where the system gives them at the first touch otherwise.
+    void populate(std::uint32_t handle);
     [[noreturn]] static void throw_no_handle(std::uint32_t handle);
 
     /// Gives the reference of a pool's block, which has none yet, its handle. Throws vcsm::no_block.

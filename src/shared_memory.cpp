@@ -203,7 +203,7 @@ int shared_memory::export_dmabuf() const {
 
 detail::held_part shared_memory::hold(detail::access_kind kind, std::size_t offset, std::size_t count,
                                       std::size_t element, std::size_t alignment) const {
-    const detail::block& which = held(reference_).get();
+    detail::block& which = held(reference_).get();
     detail::place whole = which.place();
     const std::size_t size = whole.bytes.size();
     if (offset > size) {
@@ -225,7 +225,7 @@ detail::held_part shared_memory::hold(detail::access_kind kind, std::size_t offs
 }
 
 void shared_memory::write_bytes(std::span<const std::byte> source, std::size_t offset) {
-    const detail::block& which = held(reference_).get();
+    detail::block& which = held(reference_).get();
     detail::place whole = which.place();
     const std::span<std::byte> part = part_of(which, whole, "copy", source.size(), offset);
     if (part.empty()) {
@@ -242,7 +242,7 @@ void shared_memory::write_bytes(std::span<const std::byte> source, std::size_t o
 }
 
 void shared_memory::read_bytes(std::span<std::byte> target, std::size_t offset) const {
-    const detail::block& which = held(reference_).get();
+    detail::block& which = held(reference_).get();
     detail::place whole = which.place();
     const std::span<const std::byte> part = part_of(which, whole, "copy out", target.size(), offset);
     if (part.empty()) {

@@ -62,11 +62,11 @@ struct strided_range {
     }
 };
 
-/// One allocation. Calls are made one at a time (the core holds the allocation's mutex), except data(), capacity() and
+/// One allocation. Calls are made one at a time (the core holds the allocation's mutex), except capacity() and
 /// granted_cache(), which never change.
 ///
 /// Life: allocated → any number of begin/end → release() or abandon() at most once → destroyed. The destructor releases
-/// what is not released yet, and unmaps. Nothing but begin_access, end_access and the getters throws.
+/// what is not released yet, and unmaps. Nothing but map, begin_access, end_access and the getters throws.
 class VCSM_API memory {
   public:
     memory(std::byte* data, std::size_t capacity, cache_mode granted) noexcept
@@ -75,9 +75,12 @@ class VCSM_API memory {
     memory& operator=(const memory&) = delete;
     virtual ~memory() = default;
 
-    /// The CPU's mapping, there for the whole life of the object.
+    /// The CPU's mapping, which stays for the whole life of the object. Null until map() on a device that maps when the
+    /// CPU first wants to look: many a block is VideoCore's alone.
     [[nodiscard]] std::byte* data() const noexcept { return data_; }
-    /// Bytes mapped: what the kernel gave, whole pages.
+    /// Sees to it that there is one, and gives it. Throws vcsm::error; then nothing has changed. Not after release().
+    virtual std::byte* map() { return data_; }
+    /// Bytes that are, or would be, mapped: what the kernel gave, whole pages.
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] cache_mode granted_cache() const noexcept { return granted_; }
 
@@ -151,6 +154,9 @@ class VCSM_API memory {
     [[noreturn]] virtual void sync_failed(int errno_value, const char* operation) const;
 
     [[noreturn]] void throw_not_supported(const char* operation, const char* remedy) const;
+
+    /// For map().
+    void mapped_at(std::byte* data) noexcept { data_ = data; }
 
   private:
     void sync(std::uint64_t flags, const char* operation) {

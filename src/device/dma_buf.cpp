@@ -103,14 +103,29 @@ kernel::mapping map_block(int descriptor, std::size_t bytes, std::size_t alignme
 }
 
 dma_buf_memory::dma_buf_memory(parts whole) noexcept
-    : memory{whole.mapped.data(), whole.mapped.size(),
-             whole.how == agreement::sync ? cache_mode::host : cache_mode::none},
+    : memory{whole.mapped.data(), whole.bytes, whole.how == agreement::sync ? cache_mode::host : cache_mode::none},
       parts_{std::move(whole)} {
     if (parts_.how == agreement::sync) {
         bracket_by(bracket::sync, parts_.descriptor.get());
     } else {
         bracket_by(bracket::barrier);
     }
+}
+
+std::byte* dma_buf_memory::map() {
+    if (!parts_.mapped) {
+        try {
+            parts_.mapped = map_block(parts_.descriptor.get(), parts_.bytes, parts_.alignment);
+        } catch (const std::system_error& failed) {
+            const int value = failed.code().value();
+            fail(value, {"map", parts_.device, parts_.block, parts_.bytes},
+                 value == ENOMEM ? "this process has no room left for its addresses: free blocks, or raise the limit "
+                                   "(ulimit -v)"
+                                 : "the kernel does not let the CPU look at it");
+        }
+        mapped_at(parts_.mapped.data());
+    }
+    return parts_.mapped.data();
 }
 
 void dma_buf_memory::sync_failed(int errno_value, const char* operation) const {
@@ -155,6 +170,7 @@ proven_dma_buf duplicate_proven(int descriptor, const about& what) {
 
 dma_buf_memory::parts mapped_parts(proven_dma_buf proven, const about& what) {
     dma_buf_memory::parts whole;
+    whole.bytes = proven.facts.bytes;
     whole.how = proven.facts.is_vcsm_cmas() ? agreement::barrier : agreement::sync;
     whole.device = what.device;
     whole.block = what.block;
@@ -177,15 +193,12 @@ std::unique_ptr<memory> dma_buf_device::import_dmabuf(int descriptor, const std:
     return std::make_unique<dma_buf_memory>(mapped_parts(duplicate_proven(descriptor, what), what));
 }
 
-std::unique_ptr<memory> dma_buf_device::made(kernel::unique_fd descriptor, std::size_t bytes, const request& wanted,
-                                             const about& what) const {
+std::unique_ptr<memory> dma_buf_device::made(kernel::unique_fd descriptor, std::size_t bytes,
+                                             const request& wanted) const {
     dma_buf_memory::parts whole;
     whole.descriptor = std::move(descriptor);
-    try {
-        whole.mapped = map_block(whole.descriptor.get(), bytes, wanted.alignment);
-    } catch (const std::system_error& error) {
-        fail(error.code().value(), what, "it could not be mapped");
-    }
+    whole.bytes = bytes;
+    whole.alignment = wanted.alignment;
     set_dma_buf_name(whole.descriptor.get(), wanted.name);
     whole.device = name();
     whole.block = wanted.name;

@@ -43,13 +43,16 @@ class dma_buf_memory : public memory {
   public:
     struct parts {
         kernel::unique_fd descriptor;
-        kernel::mapping mapped;
+        std::size_t bytes = 0;     ///< whole pages
+        std::size_t alignment = 1; ///< of the mapping's address
+        kernel::mapping mapped;    ///< empty: made when it is first wanted
         agreement how = agreement::sync;
         std::string device; ///< for messages, as the block's name
         std::string block;
     };
     explicit dma_buf_memory(parts whole) noexcept;
 
+    std::byte* map() override;
     [[nodiscard]] int dmabuf() override { return parts_.descriptor.get(); }
     [[nodiscard]] bool is(const file_identity& other) const noexcept override;
     void release() noexcept override;
@@ -83,9 +86,9 @@ class dma_buf_device : public device {
     [[nodiscard]] std::unique_ptr<memory> import_dmabuf(int descriptor, const std::string& block) override;
 
   protected:
-    /// The memory of a new dma-buf, mapped and named as `wanted`. Throws vcsm::error about `what`.
-    [[nodiscard]] std::unique_ptr<memory> made(kernel::unique_fd descriptor, std::size_t bytes, const request& wanted,
-                                               const about& what) const;
+    /// The memory of a new dma-buf, named as `wanted`. It is mapped when it is first wanted.
+    [[nodiscard]] std::unique_ptr<memory> made(kernel::unique_fd descriptor, std::size_t bytes,
+                                               const request& wanted) const;
 };
 
 } // namespace vcsm::device

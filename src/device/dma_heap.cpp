@@ -43,7 +43,7 @@ std::unique_ptr<memory> dma_heap::allocate(const request& wanted) {
              : heap_.name() == all_heaps.back() ? free_memory()
                                                 : free_contiguous_memory());
     }
-    return made(std::move(descriptor), bytes, wanted, what);
+    return made(std::move(descriptor), bytes, wanted);
 }
 
 } // namespace

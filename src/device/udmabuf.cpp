@@ -56,7 +56,7 @@ std::unique_ptr<memory> udmabuf::allocate(const request& wanted) {
                    "units of 1048576 bytes: write a larger number there"
                  : "the driver refuses");
     }
-    return made(std::move(descriptor), bytes, wanted, what);
+    return made(std::move(descriptor), bytes, wanted);
 }
 
 } // namespace

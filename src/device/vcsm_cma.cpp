@@ -148,7 +148,7 @@ std::unique_ptr<memory> vcsm_cma::allocate_cached(const request& wanted, std::si
         return nullptr;
     }
     try {
-        whole.mapped = kernel::map_shared(whole.descriptor.get(), bytes);
+        whole.bytes = bytes;
         imported import = import_proven(whole.descriptor.get(), wanted.name, what);
         set_dma_buf_name(whole.descriptor.get(), wanted.name);
         whole.device = device_name;
@@ -181,11 +181,7 @@ std::unique_ptr<memory> vcsm_cma::allocate_coherent(const request& wanted, std::
     if (!whole.descriptor) {
         fail(EMFILE, what, "the driver gave no descriptor: close files or blocks, or raise the limit (ulimit -n)");
     }
-    try {
-        whole.mapped = kernel::map_shared(whole.descriptor.get(), bytes);
-    } catch (const std::system_error& error) {
-        fail(error.code().value(), what, "it could not be mapped");
-    }
+    whole.bytes = bytes;
     set_dma_buf_name(whole.descriptor.get(), wanted.name);
     whole.how = agreement::barrier;
     whole.device = device_name;
