@@ -22,6 +22,7 @@
 #include <cstring>
 #include <ctime>
 #include <functional>
+#include <optional>
 #include <random>
 #include <string_view>
 #include <vector>
@@ -121,7 +122,7 @@ void must(bool held, const char* what) {
     }
 }
 
-void compare(const char* what, double limit, int times, const std::function<void(int)>& by_hand,
+void compare(const char* what, std::optional<double> limit, int times, const std::function<void(int)>& by_hand,
              const std::function<void(int)>& ours) {
     constexpr int rounds = 41;
     std::vector<double> hand_times;
@@ -133,10 +134,15 @@ void compare(const char* what, double limit, int times, const std::function<void
         ratios.push_back(our_times.back() / hand_times.back());
     }
     const double ratio = median(ratios);
-    const bool within = ratio <= limit;
+    std::printf("%-34s %10.1f ns by hand %10.1f ns libvcsm   %.3f of it", what, median(hand_times), median(our_times),
+                ratio);
+    if (!limit) {
+        std::printf("\n");
+        return;
+    }
+    const bool within = ratio <= *limit;
     all_within = all_within && within;
-    std::printf("%-34s %10.1f ns by hand %10.1f ns libvcsm   %.3f of it (limit %.2f) %s\n", what, median(hand_times),
-                median(our_times), ratio, limit, within ? "" : "TOO SLOW");
+    std::printf(" (limit %.2f) %s\n", *limit, within ? "" : "TOO SLOW");
 }
 
 void time_alone(const char* what, double limit, int times, const std::function<void(int)>& ours) {
@@ -184,6 +190,15 @@ void against_calls_by_hand() {
     };
     compare("allocate + free, 4 KiB", 1.15, 500, allocate_by_hand(4096), allocate(4096));
     compare("allocate + free, 1 MiB", 1.15, 500, allocate_by_hand(1 << 20), allocate(1 << 20));
+    // The library maps a block at its first lock, so that those which the CPU never looks at need not be; what is by
+    // hand maps each. Here both do.
+    compare("the same + first lock, 4 KiB", std::nullopt, 500, allocate_by_hand(4096), [](int times) {
+        for (int i = 0; i < times; ++i) {
+            const unsigned handle = vcsm_malloc(4096, "bench");
+            must(vcsm_lock(handle) != nullptr, "vcsm_lock");
+            vcsm_free(handle);
+        }
+    });
 
     const auto lock_by_hand = [&](int descriptor) {
         return [&, descriptor](int times) {

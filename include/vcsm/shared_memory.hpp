@@ -71,7 +71,8 @@ class VCSM_API shared_memory {
     /// Empty: holds no block.
     shared_memory() noexcept = default;
     /// A new block of `size` bytes, zero, on the service's device. The name is for people and logs; it is kept whole
-    /// here, the kernel's interfaces keep 31 bytes of it.
+    /// here, the kernel's interfaces keep 31 bytes of it. Where memory comes as a dma-buf, the block takes up addresses
+    /// of this process only once it is locked or copied for the first time.
     /// Throws std::invalid_argument (size 0; an alignment that is no power of two), std::length_error (more than the
     /// device's interface can express), vcsm::out_of_memory, vcsm::error.
     explicit shared_memory(std::size_t size, std::string_view name = {}, block_options options = {});
@@ -135,7 +136,8 @@ class VCSM_API shared_memory {
     }
     /// Locks, and shows `count` objects of T from `offset` bytes on (static_cast<std::size_t>(-1): as many as there
     /// are). Throws std::invalid_argument for an offset beyond the end or not aligned for T, std::length_error for more
-    /// than there is, vcsm::error where the device refuses; then nothing is locked.
+    /// than there is, vcsm::error where the device refuses (vcsm::out_of_memory where this process has no addresses left
+    /// to see the block at); then nothing is locked.
     template <class T = std::byte, class Access>
     [[nodiscard]] auto lock(Access, std::size_t offset, std::size_t count) const {
         static_assert(std::is_trivially_copyable_v<T>, "VideoCore memory holds trivially copyable objects");
