@@ -136,8 +136,8 @@ class VCSM_API shared_memory {
     }
     /// Locks, and shows `count` objects of T from `offset` bytes on (static_cast<std::size_t>(-1): as many as there
     /// are). Throws std::invalid_argument for an offset beyond the end or not aligned for T, std::length_error for more
-    /// than there is, vcsm::error where the device refuses (vcsm::out_of_memory where this process has no addresses left
-    /// to see the block at); then nothing is locked.
+    /// than there is, vcsm::error where the device refuses (vcsm::out_of_memory where this process has no addresses
+    /// left to see the block at); then nothing is locked.
     template <class T = std::byte, class Access>
     [[nodiscard]] auto lock(Access, std::size_t offset, std::size_t count) const {
         static_assert(std::is_trivially_copyable_v<T>, "VideoCore memory holds trivially copyable objects");

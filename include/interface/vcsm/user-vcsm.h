@@ -98,8 +98,9 @@ unsigned int vcsm_vc_addr_from_hdl(unsigned int handle);
 /* The handle of the block that has that address in it, or 0. */
 unsigned int vcsm_usr_handle(void* usr_ptr);
 
-/* The CPU's address of the block, locked or not, or NULL (EINVAL, ENOMEM). Nobody may touch it without a lock. The block
- * has an address from the first time that it is asked for or locked, or from the start with VCSM_CACHE_TYPE_PINNED. */
+/* The CPU's address of the block, locked or not, or NULL (EINVAL, ENOMEM). Nobody may touch it without a lock. The
+ * block has an address from the first time that it is asked for or locked, or from the start with
+ * VCSM_CACHE_TYPE_PINNED. */
 void* vcsm_usr_address(unsigned int handle);
 
 /* Locks the block for the CPU: the address of its first byte, or NULL (EINVAL; at the first lock ENOMEM, where the
