@@ -20,8 +20,16 @@ int main(void) {
     FAILS_WITH(EINVAL, vcsm_malloc(0, "empty") == 0);
     if (!board()->gives_machines_memory) {
         FAILS_WITH(ENOMEM, vcsm_malloc(0xffffffffU, "all there is") == 0);
+        FAILS_WITH(ENOMEM, vcsm_malloc(too_many_bytes(), "more than there is") == 0);
+    } else { /* memory there is, but no room for its addresses, which the first lock wants */
+        const unsigned int unseen = vcsm_malloc(too_many_bytes(), "more than can be seen");
+        REQUIRE(unseen != 0);
+        FAILS_WITH(ENOMEM, vcsm_lock(unseen) == NULL);
+        FAILS_WITH(ENOMEM, vcsm_usr_address(unseen) == NULL);
+        FAILS_WITH(EPERM, vcsm_unlock_hdl(unseen) == -EPERM);
+        vcsm_free(unseen);
+        FAILS_WITH(EINVAL, vcsm_lock(unseen) == NULL);
     }
-    FAILS_WITH(ENOMEM, vcsm_malloc(too_many_bytes(), "more than there is") == 0);
     CHECK(vcsm_malloc(100, "b") != 0); /* what there is room for */
     vcsm_exit();
     return failures != 0;

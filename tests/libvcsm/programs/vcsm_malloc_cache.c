@@ -19,6 +19,9 @@ int main(void) {
     FAILS_WITH(EINVAL, vcsm_malloc_cache(100, (VCSM_CACHE_TYPE_T)4, "b") == 0);
     FAILS_WITH(EINVAL, vcsm_malloc_cache(100, (VCSM_CACHE_TYPE_T)0x7fffffff, "b") == 0);
     FAILS_WITH(EINVAL, vcsm_malloc_cache(0, VCSM_CACHE_TYPE_HOST, "b") == 0);
+    /* What is wanted up front, addresses among it, fails at once. */
+    FAILS_WITH(ENOMEM, vcsm_malloc_cache(too_many_bytes(), (VCSM_CACHE_TYPE_T)0x80, "pinned") == 0);
+    CHECK(vcsm_malloc_cache(100, (VCSM_CACHE_TYPE_T)0x80, "pinned") != 0);
     vcsm_exit();
     return failures != 0;
 }
