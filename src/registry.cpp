@@ -131,8 +131,13 @@ registry::placed registry::place_in_memory(const allocation& memory, std::byte* 
 }
 
 std::byte* registry::known_address(const block& which) noexcept {
-    // The memory's own, which is there a little earlier than its allocation's.
-    return which.handles.found_by_address ? which.locked_memory()->locked_memory().data() : nullptr;
+    if (!which.handles.found_by_address) {
+        return nullptr;
+    }
+    const allocation& lies_in = *which.locked_memory();
+    std::byte* const address = lies_in.mapped();
+    // It is entered here just before its allocation has it.
+    return address != nullptr ? address : lies_in.locked_memory().data();
 }
 
 registry::placed registry::place_of(const block& which) {
