@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -160,8 +161,10 @@ TEST_F(first_look, is_not_needed_to_resize_or_to_change_what_caches_the_block) {
 TEST_F(first_look, never_comes_to_a_block_of_a_stopped_service) {
     const shared_memory block{5000, "frame"};
     const std::uint32_t handle = block.handle();
+    const std::shared_ptr<vcsm::detail::block> behind_it = vcsm::detail::inside::of(block)->shared();
     vcsm::stop_service();
     EXPECT_THROW((void)block.lock(vcsm::access::read), vcsm::no_block);
+    EXPECT_THROW((void)behind_it->place(), vcsm::no_block) << "for who asked for it just before";
     EXPECT_EQ(service().address(handle), nullptr);
     vcsm::use("vcsm-cma");
 }
