@@ -132,13 +132,13 @@ std::byte* allocation::map_memory_locked() {
 }
 
 void allocation::copy_to(allocation& another, std::size_t offset, std::size_t bytes) {
-    // Also one that no CPU has looked at: VideoCore may have written into it.
-    std::byte* const source = map_locked([](std::byte*) {}) + offset;
-    // Without its mutex, as its lock below: it is new, and nobody else knows it yet.
-    std::byte* const target = another.map_locked([](std::byte*) {});
+    // Also what no CPU has looked at: VideoCore may have written into it. It counts as mapped no more than before:
+    // nobody was told of its address, and if this fails, the first to look must still be the one who tells.
+    std::byte* const source = map_memory_locked() + offset;
+    std::byte* const target = another.map();
     begin_locked(access_kind::read);
     try {
-        another.begin_locked(access_kind::write);
+        another.begin_locked(access_kind::write); // without its mutex: it is new, and nobody else knows it yet
         copy_bytes(target, source, bytes);
         another.end_locked(access_kind::write);
     } catch (...) {

@@ -3,15 +3,16 @@
 
 #include "device/fake_drivers.hpp"
 #include "errno_of.hpp"
+#include "in_threads.hpp"
 
 #include <vcsm/vcsm.hpp>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -25,6 +26,7 @@ namespace {
 using testing::HasSubstr;
 using vcsm::shared_memory;
 using vcsm_tests::errno_of;
+using vcsm_tests::in_threads;
 
 vcsm::detail::service& service() {
     return vcsm::detail::service::instance();
@@ -158,6 +160,15 @@ TEST_F(first_look, is_not_needed_to_resize_or_to_change_what_caches_the_block) {
     EXPECT_EQ(read, std::vector<std::byte>(20000));
 }
 
+TEST_F(first_look, of_a_resize_that_failed_hides_the_block_from_nobody) {
+    shared_memory block{5000, "frame", vcsm::cache_mode::host};
+    in_.fail_next("ioctl 40086200", {EIO}); // the lock that the content is to be copied under
+    EXPECT_EQ(errno_of([&] { block.resize(20000); }), EIO);
+    const std::byte* const address = service().lock(block.handle());
+    EXPECT_EQ(handle_at(address + 4999), block.handle());
+    EXPECT_NO_THROW(service().unlock_at(address));
+}
+
 TEST_F(first_look, never_comes_to_a_block_of_a_stopped_service) {
     const shared_memory block{5000, "frame"};
     const std::uint32_t handle = block.handle();
@@ -214,24 +225,22 @@ TEST(first_look_of_many, maps_once_and_is_the_same_for_all) {
         shared_memory block{8192, "wanted by many"};
         const std::uint32_t handle = block.handle();
         std::vector<std::byte*> seen(4);
-        std::vector<std::thread> threads;
-        threads.emplace_back([&] { seen[0] = service().address(handle); });
-        threads.emplace_back([&] {
+        std::vector<std::function<void()>> users;
+        users.emplace_back([&] { seen[0] = service().address(handle); });
+        users.emplace_back([&] {
             seen[1] = service().lock(handle);
             service().unlock(handle);
         });
-        threads.emplace_back([&] {
+        users.emplace_back([&] {
             auto view = block.lock(vcsm::access::write);
             seen[2] = view.data();
             EXPECT_EQ(handle_at(view.data()), handle);
         });
-        threads.emplace_back([&] {
+        users.emplace_back([&] {
             const shared_memory another = block.share();
             seen[3] = service().address(another.handle());
         });
-        for (auto& thread : threads) {
-            thread.join();
-        }
+        in_threads(static_cast<unsigned>(users.size()), [&](unsigned user) { users[user](); });
         EXPECT_EQ(seen, std::vector<std::byte*>(4, service().handles().address_of(handle)));
         EXPECT_EQ(handle_at(seen[0] + 8191), handle);
         EXPECT_EQ(heap.mapped, round + 1);
@@ -247,21 +256,21 @@ TEST(first_look_of_many, meets_a_block_that_is_freed_or_resized_meanwhile) {
     for (int round = 0; round != rounds; ++round) {
         shared_memory block{8192, "not for long"};
         const std::uint32_t handle = block.handle();
-        std::vector<std::thread> threads;
-        threads.emplace_back([&] {
+        std::vector<std::function<void()>> users;
+        users.emplace_back([&] {
             try {
                 (void)service().lock(handle); // and no look: it may be freed now
                 service().unlock(handle);
             } catch (const std::invalid_argument&) { // freed before it was locked, or while it was
             }
         });
-        threads.emplace_back([&] {
+        users.emplace_back([&] {
             if (const std::byte* const address = service().address(handle)) {
                 const std::uint32_t found = handle_at(address);
                 EXPECT_TRUE(found == handle || found == 0);
             }
         });
-        threads.emplace_back([&] {
+        users.emplace_back([&] {
             if (round % 2 == 0) {
                 service().free(handle);
                 return;
@@ -272,9 +281,7 @@ TEST(first_look_of_many, meets_a_block_that_is_freed_or_resized_meanwhile) {
                 EXPECT_EQ(refused.code().value(), EBUSY) << "it was locked";
             }
         });
-        for (auto& thread : threads) {
-            thread.join();
-        }
+        in_threads(static_cast<unsigned>(users.size()), [&](unsigned user) { users[user](); });
     }
     EXPECT_TRUE(vcsm::blocks().empty());
     vcsm::stop_service();
