@@ -190,11 +190,7 @@ unsigned int vcsm_usr_handle(void* usr_ptr) {
 
 void* vcsm_usr_address(unsigned int handle) {
     service* const known = service::if_there();
-    void* address = known == nullptr ? nullptr : known->handles().address_of(handle);
-    if (address != nullptr) {
-        return address;
-    }
-    // Not mapped yet, if it is a block at all.
+    void* address = nullptr;
     try {
         address = known == nullptr ? nullptr : known->address(handle);
     } catch (...) {

@@ -224,9 +224,11 @@ void service::maintain(std::uint32_t handle, const device::strided_range& which,
 }
 
 std::byte* service::address(std::uint32_t handle) {
-    std::byte* found = nullptr;
-    registry_.with_memory(handle,
-                          [&](reference& which, allocation& memory) { found = which.shared()->map_locked(memory); });
+    std::byte* found = registry_.address_of(handle);
+    if (found == nullptr) { // not mapped yet, if it is a block at all
+        registry_.with_memory(
+            handle, [&](reference& which, allocation& memory) { found = which.shared()->map_locked(memory); });
+    }
     return found;
 }
 

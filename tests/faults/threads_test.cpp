@@ -1,12 +1,12 @@
 // Several threads at once: everything at a time under ThreadSanitizer, and what each saw against some order of it all.
 #include "errno_of.hpp"
+#include "in_threads.hpp"
 
 #include <vcsm/vcsm.hpp>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <functional>
 #include <random>
 #include <string>
 #include <thread>
@@ -21,19 +21,9 @@ namespace {
 using vcsm::cache_mode;
 using vcsm::shared_memory;
 using vcsm_tests::errno_of;
+using vcsm_tests::in_threads;
 
 constexpr unsigned thread_count = 4;
-
-void in_threads(unsigned count, const std::function<void(unsigned)>& work) {
-    std::vector<std::thread> threads;
-    threads.reserve(count);
-    for (unsigned number = 0; number < count; ++number) {
-        threads.emplace_back(work, number);
-    }
-    for (std::thread& each : threads) {
-        each.join();
-    }
-}
 
 class threads : public testing::Test {
   protected:
